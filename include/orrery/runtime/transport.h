@@ -1,0 +1,92 @@
+// Transport: messages between nodes, and byte streams for clients. In production gRPC streams and sockets;
+// in simulation virtual wires that delay, lose, duplicate and reorder — still as bytes. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "orrery/base/ids.h"
+#include "orrery/base/status.h"
+#include "orrery/base/status_or.h"
+#include "orrery/base/wire.h"
+#include "orrery/runtime/context.h"
+
+namespace orrery::runtime {
+
+// Every kind of message between nodes. Numbers are wire format: never re-used.
+enum class Method : uint16_t {
+  kRaftMessages = 1,    // one-way: kv/store, batch of Raft messages of many ranges
+  kKvBatch = 2,         // call: kv::BatchRequest → kv::BatchResponse
+  kRaftSnapshot = 3,    // call: chunks of a RaftSnapshot
+  kGossip = 4,          // one-way and call: kv/cluster membership and liveness exchange
+  kJoin = 5,            // call by address: a new node asks for its identity
+  kBootstrap = 6,       // call by address: dbctl init
+  kStoreStatus = 7,     // call: kv/store statistics for dbctl and views
+  kSqlCancel = 8,       // call: a cancel request that belongs to another node
+  kDescriptorLease = 9, // call: sql/catalog asks a node to let go of an old descriptor version
+  kDebug = 10,          // call: fault hooks of test builds
+};
+
+// Who asks: the sender's node, none for an unidentified caller (dbctl, a joining node).
+using CallHandler = std::function<StatusOr<std::string>(const Context&, NodeId from, std::string_view request)>;
+using MessageHandler = std::function<void(const Context&, NodeId from, std::string_view message)>;
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Where a node is reached ("127.0.0.1:7001"). May be called again when the address changes.
+  virtual void SetAddress(NodeId node, std::string_view address) = 0;
+  // Request and response. Unavailable: certainly not executed. Ambiguous/DeadlineExceeded/Cancelled: perhaps.
+  // The handler's Status comes back with code, SQLSTATE, message and error fields; payloads do not travel
+  // (typed errors are part of the response messages that need them).
+  virtual StatusOr<std::string> Call(const Context& context, NodeId to, Method method, std::string_view request) = 0;
+  virtual StatusOr<std::string> CallAddress(const Context& context, std::string_view address, Method method,
+                                            std::string_view request) = 0;
+  // Best effort: may be lost, duplicated, reordered; never blocks; drops when the peer's queue is full.
+  virtual void Send(NodeId to, Method method, std::string message) = 0;
+  // Register before Start. Handlers run on tasks of the transport; a MessageHandler must not block long.
+  virtual void Serve(Method method, CallHandler handler) = 0;
+  virtual void ServeOneWay(Method method, MessageHandler handler) = 0;
+};
+
+template <class Request, class Response>
+Status CallMessage(Transport& transport, const Context& context, NodeId to, Method method, const Request& request,
+                   Response& response) {
+  auto bytes = transport.Call(context, to, method, wire::Encode(request));
+  if (!bytes.ok()) return bytes.status();
+  return wire::Decode(*bytes, response);
+}
+
+// A client's connection: bytes both ways. One task at a time reads, one writes.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  // At least one byte into `buffer`, the count; 0 at the end of the stream.
+  virtual StatusOr<size_t> Read(const Context& context, char* buffer, size_t size) = 0;
+  virtual Status Write(const Context& context, std::string_view bytes) = 0;  // all of them
+  // True if a Read would return at once (bytes or end of stream). Never blocks.
+  virtual bool Readable() = 0;
+  virtual std::string peer() const = 0;  // "127.0.0.1:40312", for logs
+  virtual void Close() = 0;              // any task may call it; ends Reads and Writes
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual std::string address() const = 0;  // as bound: the real port where 0 was asked
+  virtual StatusOr<std::unique_ptr<ByteStream>> Accept(const Context& context) = 0;
+  virtual void Close() = 0;
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  // "host:port", or "unix:/path". FailedPrecondition naming the address when it is taken.
+  virtual StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;
+  virtual StatusOr<std::unique_ptr<ByteStream>> Connect(const Context& context, std::string_view address) = 0;
+};
+
+}  // namespace orrery::runtime
