@@ -1,0 +1,82 @@
+// EvalContext: all that evaluating an expression may depend on besides its arguments — settings,
+// the three clocks of PostgreSQL, randomness, the session. Built by the session for a statement;
+// one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orrery/base/status_or.h"
+#include "orrery/sql/types/oid.h"
+#include "orrery/sql/types/time_zone.h"
+
+namespace orrery::sql {
+
+// Microseconds since 2000-01-01 00:00 UTC: timestamptz's representation.
+using TimestampUs = int64_t;
+inline constexpr int64_t kPostgresEpochUnixUs = 946'684'800'000'000;
+constexpr TimestampUs FromUnixUs(int64_t unix_us) { return unix_us - kPostgresEpochUnixUs; }
+
+enum class ByteaOutput : uint8_t { kHex, kEscape };
+enum class DateOrder : uint8_t { kMdy, kDmy, kYmd };
+
+class SessionInfo;
+
+// Settings that text input and output depend on. The style of dates is ISO, of intervals postgres.
+struct FormatContext {
+  std::shared_ptr<const TimeZone> time_zone = TimeZone::Utc();  // never null
+  DateOrder date_order = DateOrder::kMdy;                       // reading of 1/2/2003
+  int extra_float_digits = 1;  // >= 1: shortest digits that read back the same
+  ByteaOutput bytea_output = ByteaOutput::kHex;
+  TimestampUs transaction_time = 0;  // 'now', 'today', 'tomorrow' in date and time input
+  const TimeZoneDatabase* time_zones =
+      nullptr;  // names in input and AT TIME ZONE; null: UTC and offsets only
+  const SessionInfo* session = nullptr;  // names of reg* types; null: numbers only
+};
+
+// What functions may ask of the session. Defaults are those of a session without a catalog.
+class SessionInfo {
+ public:
+  virtual ~SessionInfo() = default;
+  virtual std::string_view current_user() const { return "postgres"; }
+  virtual std::string_view session_user() const { return "postgres"; }
+  virtual std::string_view current_database() const { return "postgres"; }
+  // First existing schema of search_path; empty: none (NULL in SQL).
+  virtual std::string_view current_schema() const { return "public"; }
+  virtual int32_t backend_pid() const { return 0; }
+  // The setting as SHOW prints it; nullopt if there is none of that name.
+  virtual std::optional<std::string> Setting(std::string_view) const { return std::nullopt; }
+  // Name of the object of a reg* type as PostgreSQL prints it; nullopt: print the number.
+  virtual std::optional<std::string> RegName(Oid, Oid) const { return std::nullopt; }
+  // OID of a name given as text to a reg* type: regclass 'public.t'. Error 42P01 and the like if
+  // there is none.
+  virtual StatusOr<Oid> RegLookup(Oid reg_type, std::string_view name) const;
+};
+
+// Time and randomness that move while a statement runs.
+class VolatileSource {
+ public:
+  virtual ~VolatileSource() = default;
+  virtual TimestampUs WallNow() = 0;  // clock_timestamp()
+  virtual uint64_t NextRandom() = 0;  // random(), gen_random_uuid(): uniform over 64 bits
+  virtual void SeedRandom(double) {}  // setseed(): −1 … 1
+};
+
+class EvalCache;  // eval_cache.h: compiled patterns and looked-up zones of one executor
+
+struct EvalContext {
+  FormatContext format;
+  TimestampUs statement_time = 0;  // statement_timestamp()
+  VolatileSource* volatile_source =
+      nullptr;                 // null: volatile functions fail with an internal error
+  EvalCache* cache = nullptr;  // null: nothing is remembered between calls
+  // Set by the caller before evaluating a Function with needs_argument_types; else unused.
+  std::span<const Oid> argument_types;
+};
+
+}  // namespace orrery::sql
