@@ -1,0 +1,209 @@
+// BatchRequest and BatchResponse: all that a client can ask of a range. A batch addresses one range; the
+// sender (kv/client) splits what crosses borders. Requests of a batch run in order, atomically; the response
+// has one entry a request, or an error and then no effect (except replicated locks and what `Ambiguous` says).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "orrery/base/kv_block.h"
+#include "orrery/kv/api/errors.h"
+#include "orrery/kv/api/transaction.h"
+
+namespace orrery::kv {
+
+using storage::LockStrength;  // kNone, kShared, kExclusive, kIntent
+
+enum class LockDurability : uint8_t {
+  kUnreplicated = 0,  // leaseholder memory: a queueing optimisation, lost with the lease (B44)
+  kReplicated = 1,    // survives lease transfer and crash: FOR UPDATE/SHARE, constraint checks (T23)
+};
+enum class WaitPolicy : uint8_t { kBlock = 0, kError = 1, kSkip = 2 };  // wait, NOWAIT, SKIP LOCKED
+enum class Direction : uint8_t { kForward = 0, kReverse = 1 };
+
+struct GetRequest {
+  std::string key;
+  LockStrength lock = LockStrength::kNone;
+  LockDurability durability = LockDurability::kUnreplicated;
+  template <class V> void Visit(V& v) { v(1, key); v(2, lock); v(3, durability); }
+};
+struct ScanRequest {
+  Span span;
+  Direction direction = Direction::kForward;
+  LockStrength lock = LockStrength::kNone;
+  LockDurability durability = LockDurability::kUnreplicated;
+  template <class V> void Visit(V& v) { v(1, span); v(2, direction); v(3, lock); v(4, durability); }
+};
+struct PutRequest {
+  std::string key;
+  std::string value;
+  template <class V> void Visit(V& v) { v(1, key); v(2, value); }
+};
+// Writes only if the current value is `expected` (absent: if there is none). Else ConditionFailedError.
+struct ConditionalPutRequest {
+  std::string key;
+  std::string value;
+  std::optional<std::string> expected;
+  template <class V> void Visit(V& v) { v(1, key); v(2, value); v(3, expected); }
+};
+struct DeleteRequest {
+  std::string key;
+  template <class V> void Visit(V& v) { v(1, key); }
+};
+// Erases a span without history: only for spans no reader can address any more (dropped or truncated tables).
+struct ClearRangeRequest {
+  Span span;
+  template <class V> void Visit(V& v) { v(1, span); }
+};
+// What else happens when a transaction commits, applied with the commit itself (R2).
+struct SplitTrigger {
+  RangeDescriptor left;
+  RangeDescriptor right;
+  template <class V> void Visit(V& v) { v(1, left); v(2, right); }
+};
+struct ChangeReplicasTrigger {
+  RangeDescriptor descriptor;
+  template <class V> void Visit(V& v) { v(1, descriptor); }
+};
+struct EndTxnRequest {
+  TxnStatus outcome = TxnStatus::kCommitted;  // kCommitted or kAborted
+  std::vector<Span> lock_spans;               // all keys and spans the transaction locked or wrote
+  Timestamp deadline = Timestamp::Max();      // T28: commit below this or fail with kDeadlineExceeded
+  std::optional<SplitTrigger> split;
+  std::optional<ChangeReplicasTrigger> change_replicas;
+  template <class V> void Visit(V& v) {
+    v(1, outcome); v(2, lock_spans); v(3, deadline); v(4, split); v(5, change_replicas);
+  }
+};
+struct HeartbeatTxnRequest {
+  template <class V> void Visit(V&) {}
+};
+enum class PushType : uint8_t {
+  kTimestamp = 0,  // a reader: move the pushee's write timestamp above ours
+  kAbort = 1,      // a writer: end it
+  kQuery = 2,      // only look; aborts it if it is abandoned (T22)
+};
+// Addressed to the pushee's anchor key.
+struct PushTxnRequest {
+  TxnMeta pushee;
+  std::optional<TxnMeta> pusher;  // none: a non-transactional request
+  PushType type = PushType::kQuery;
+  Timestamp push_to;
+  template <class V> void Visit(V& v) { v(1, pushee); v(2, pusher); v(3, type); v(4, push_to); }
+};
+// T17. A point or a span; only locks of `txn` with epoch <= its epoch are touched.
+struct ResolveIntentRequest {
+  Span span;
+  TxnMeta txn;                    // write_ts = the record's commit timestamp
+  TxnStatus status = TxnStatus::kAborted;  // final, or kPending to move a pushed intent's timestamp
+  std::vector<SequenceRange> ignored;
+  template <class V> void Visit(V& v) { v(1, span); v(2, txn); v(3, status); v(4, ignored); }
+};
+// T12: fails with TxnRetryError if a foreign version or intent lies in (from, the batch's read timestamp].
+struct RefreshRequest {
+  Span span;
+  Timestamp from;
+  template <class V> void Visit(V& v) { v(1, span); v(2, from); }
+};
+struct GcRequest {
+  struct GcKey {
+    std::string key;
+    Timestamp ts;  // this version and older ones go
+    template <class V> void Visit(V& v) { v(1, key); v(2, ts); }
+  };
+  std::vector<GcKey> keys;
+  Timestamp threshold;  // reads at or below are refused afterwards (T10, T25)
+  template <class V> void Visit(V& v) { v(1, keys); v(2, threshold); }
+};
+// Administration: runs a transaction of its own on the leaseholder; not combined with other requests.
+struct AdminSplitRequest {
+  std::string split_key;  // OK without effect if a range starts there already
+  template <class V> void Visit(V& v) { v(1, split_key); }
+};
+struct AdminTransferLeaseRequest {
+  NodeId target;
+  template <class V> void Visit(V& v) { v(1, target); }
+};
+struct AdminChangeReplicasRequest {
+  std::optional<ReplicaDescriptor> add;     // node and store; becomes a voter
+  std::optional<ReplicaDescriptor> remove;
+  RangeGeneration expected_generation;      // R9: loser retries from scratch
+  template <class V> void Visit(V& v) { v(1, add); v(2, remove); v(3, expected_generation); }
+};
+
+using Request = std::variant<GetRequest, ScanRequest, PutRequest, ConditionalPutRequest, DeleteRequest,
+                             ClearRangeRequest, EndTxnRequest, HeartbeatTxnRequest, PushTxnRequest,
+                             ResolveIntentRequest, RefreshRequest, GcRequest, AdminSplitRequest,
+                             AdminTransferLeaseRequest, AdminChangeReplicasRequest>;
+
+struct BatchHeader {
+  RangeId range;                   // filled in by the sender
+  RangeGeneration generation;      // R1: of the descriptor it was routed by
+  Timestamp ts;                    // non-transactional: read/write timestamp; zero lets the leaseholder choose
+  std::optional<Transaction> txn;
+  WaitPolicy wait = WaitPolicy::kBlock;
+  uint64_t max_keys = 0;           // 0: no limit. Over all scans of the batch; the rest is in resume spans
+  uint64_t max_bytes = 0;          // 0: the server's own limit
+  Timestamp now;                   // sender's HLC reading, to carry causality (T3)
+  NodeId gateway;
+  template <class V> void Visit(V& v) {
+    v(1, range); v(2, generation); v(3, ts); v(4, txn); v(5, wait); v(6, max_keys); v(7, max_bytes);
+    v(8, now); v(9, gateway);
+  }
+};
+struct BatchRequest {
+  BatchHeader header;
+  std::vector<Request> requests;
+  template <class V> void Visit(V& v) { v(1, header); v(2, requests); }
+};
+
+struct EmptyResponse {
+  template <class V> void Visit(V&) {}
+};
+struct GetResponse {
+  std::optional<std::string> value;
+  template <class V> void Visit(V& v) { v(1, value); }
+};
+struct ScanResponse {
+  KvBlock rows;
+  std::optional<Span> resume;  // what was not scanned for a limit
+  template <class V> void Visit(V& v) { v(1, rows); v(2, resume); }
+};
+struct EndTxnResponse {
+  Timestamp commit_ts;
+  uint8_t one_phase = 0;       // 1: committed without intents; nothing to resolve
+  template <class V> void Visit(V& v) { v(1, commit_ts); v(2, one_phase); }
+};
+struct PushTxnResponse {
+  TxnRecord pushee;            // as it is now
+  template <class V> void Visit(V& v) { v(1, pushee); }
+};
+struct ResolveIntentResponse {
+  std::optional<Span> resume;
+  uint64_t resolved_count = 0;
+  template <class V> void Visit(V& v) { v(1, resume); v(2, resolved_count); }
+};
+using Response = std::variant<EmptyResponse, GetResponse, ScanResponse, EndTxnResponse, PushTxnResponse,
+                              ResolveIntentResponse>;
+
+struct BatchResponse {
+  std::optional<KvError> error;
+  std::vector<Response> responses;
+  std::optional<Transaction> txn;  // updated: pushed write timestamp, new read timestamp after a refresh
+  Timestamp ts;                    // at which a non-transactional batch read or wrote
+  Timestamp now;                   // server's HLC reading (T3)
+  std::vector<RangeDescriptor> descriptors;  // fresher than the request's generation, for the range cache
+  template <class V> void Visit(V& v) {
+    v(1, error); v(2, responses); v(3, txn); v(4, ts); v(5, now); v(6, descriptors);
+  }
+};
+
+// The span a request touches: where it is routed and latched.
+Span SpanOf(const Request& request, const BatchHeader& header);
+// A request that changes replicated state and so needs a proposal.
+bool IsWrite(const Request& request);
+std::string DebugString(const BatchRequest& request);
+
+}  // namespace orrery::kv

@@ -1,0 +1,18 @@
+// Sender: the one-method door to KV. Implemented by kv/store (local ranges), by kv/client (routing), and by
+// tests that script it. Thread-safe.
+#pragma once
+
+#include "orrery/kv/api/batch.h"
+#include "orrery/runtime/context.h"
+
+namespace orrery::kv {
+
+class Sender {
+ public:
+  virtual ~Sender() = default;
+  // Never throws anything at the caller but the response: failures, also of transport, are in `error`
+  // (Ambiguous if a write may have happened). May wait; honours the context.
+  virtual BatchResponse Send(const runtime::Context& context, const BatchRequest& request) = 0;
+};
+
+}  // namespace orrery::kv
