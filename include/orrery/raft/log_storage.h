@@ -1,0 +1,42 @@
+// LogStorage: the raft core's read-only view of what its driver has written to disk. The core keeps what it
+// has handed out but not yet seen persisted in memory, and asks here only for older entries.
+//
+// Thread safety: called only from within RawNode's methods, by whoever calls those.
+// Invariants: what OnPersisted has acknowledged is visible here; the driver may truncate the front of the log
+// at any time up to the applied index (A8), keeping the term of the last entry it dropped.
+#pragma once
+
+#include <vector>
+
+#include "orrery/base/status_or.h"
+#include "orrery/raft/types.h"
+
+namespace orrery::raft {
+
+class LogStorage {
+ public:
+  virtual ~LogStorage() = default;
+
+  struct Initial {
+    HardState hard_state;  // default: nothing was ever written
+    ConfState conf;        // as of the applied index given in Config::applied
+  };
+  // Read once, when the RawNode is made.
+  virtual StatusOr<Initial> InitialState() const = 0;
+
+  // Entries of [lo, hi): at least the first one, then as many as fit in max_bytes (sum of EntryBytes).
+  // OutOfRange if lo < FirstIndex(). Precondition: lo < hi <= LastIndex() + 1.
+  virtual StatusOr<std::vector<Entry>> Entries(RaftIndex lo, RaftIndex hi, size_t max_bytes) const = 0;
+
+  // Term of entry `index`, for FirstIndex()-1 <= index <= LastIndex(); OutOfRange otherwise.
+  virtual StatusOr<RaftTerm> Term(RaftIndex index) const = 0;
+
+  // First entry still held; LastIndex()+1 if none is. An empty new log: 1 and 0.
+  virtual RaftIndex FirstIndex() const = 0;
+  virtual RaftIndex LastIndex() const = 0;
+
+  // What a RaftSnapshot taken now would hold (index >= FirstIndex()-1). Unavailable: not now, ask again later.
+  virtual StatusOr<SnapshotMeta> Snapshot() const = 0;
+};
+
+}  // namespace orrery::raft
