@@ -14,20 +14,8 @@
 namespace orrery::kv {
 
 using storage::TxnMeta;  // id, epoch, sequence, write timestamp, anchor key, isolation, priority
-
-// T13: PENDING → (STAGING →) COMMITTED | ABORTED, one way. Staging belongs to parallel commit (stage 3).
-enum class TxnStatus : uint8_t { kPending = 0, kStaging = 1, kCommitted = 2, kAborted = 3 };
-
-struct SequenceRange {  // inclusive; rolled back by a savepoint (T30)
-  uint32_t first = 0;
-  uint32_t last = 0;
-  friend bool operator==(const SequenceRange&, const SequenceRange&) = default;
-  template <class V>
-  void Visit(V& v) {
-    v(1, first);
-    v(2, last);
-  }
-};
+using storage::SequenceRange;
+using storage::TxnStatus;
 
 struct Transaction {
   TxnMeta meta;

@@ -1,0 +1,100 @@
+// The engine contract: four ordered maps of bytes (ColumnFamily) under one write-ahead log. Two engines keep
+// it: RocksDbEngine (rocksdb_engine.h) on disk, MemEngine (mem_engine.h) as model and for simulation.
+//
+// An Engine exposes logical results alone: sizes, timings and stalls go to observability and never into
+// decisions, so that a run with either engine is the same run. Readers: Engine (newest state), EngineSnapshot
+// (one point in time), OverlayBatch (overlay_batch.h: a reader plus the writes of one evaluation).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "orrery/base/status_or.h"
+#include "orrery/storage/write_batch.h"
+
+namespace orrery::storage {
+
+// Walks one column family in bytewise key order, over the state as it was when the iterator was made.
+// Positioned nowhere at first. When Valid() turns false, the walk has ended *or failed*: callers check
+// status() then, always (B56). Thread safety: one task at a time. Must not outlive its Reader.
+class Iterator {
+ public:
+  virtual ~Iterator() = default;
+  // To the first key >= target / the last key <= target, within the bounds.
+  virtual void Seek(std::string_view target) = 0;
+  virtual void SeekForPrev(std::string_view target) = 0;
+  virtual void SeekToFirst() = 0;
+  virtual void SeekToLast() = 0;
+  // Precondition: Valid().
+  virtual void Next() = 0;
+  virtual void Prev() = 0;
+  virtual bool Valid() const = 0;
+  // Precondition: Valid(). The views live until the iterator moves.
+  virtual std::string_view key() const = 0;
+  virtual std::string_view value() const = 0;
+  // OK, or why the walk stopped: DataLoss (a block failed its checksum) or an I/O error.
+  virtual Status status() const = 0;
+};
+
+struct IteratorOptions {
+  std::string lower;  // first key of interest; empty: from the beginning
+  std::string upper;  // first key beyond; empty: to the end
+};
+
+// Reads of one state. Thread safety: const methods may be called by many tasks at once on Engine and
+// EngineSnapshot; an OverlayBatch belongs to one task.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+
+  // Copies the key's value into `value`, re-using its memory; false (and `value` unspecified) if there is
+  // none. DataLoss if the stored bytes fail their checks.
+  virtual StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const = 0;
+  StatusOr<std::optional<std::string>> Get(ColumnFamily cf, std::string_view key) const;
+
+  // Never null; a failure shows in status().
+  virtual std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const = 0;
+
+  // The first entry with key >= `target` that shares target's first `prefix_bytes` bytes: copies it into
+  // `key` and `value`; false if there is none. For kMvcc and kLock the prefix must be a whole encoded user key
+  // (mvcc/keys.h): that is what the engine keeps prefix filters on. The hot path of point reads.
+  virtual StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
+                                      std::string& key, std::string& value) const = 0;
+};
+
+// A point in time of a whole engine. Cheap, but keeps old data alive: hold it for a request, not for a session.
+class EngineSnapshot : public Reader {};
+
+enum class SyncMode : uint8_t {
+  kNoSync,  // applied and visible; durable once any later kSync write returns (one WAL, in order)
+  kSync,    // durable, with everything written before it, when Write returns
+};
+
+// One store. Thread safety: all methods, except Close, by many tasks at once. After a crash the state is that
+// of some prefix of the sequence of writes, at least up to the last kSync write that returned (I25).
+class Engine : public Reader {
+ public:
+  // Must not outlive the engine.
+  virtual std::unique_ptr<EngineSnapshot> NewSnapshot() const = 0;
+
+  // Applies the batch atomically. Concurrent kSync writes share one sync. Errors leave the batch unapplied, and
+  // the engine refuses further writes while reads go on: ResourceExhausted 53100 (disk full),
+  // Unavailable 58030 (I/O error; the engine's fatal handler ran first, B53).
+  virtual Status Write(const WriteBatch& batch, SyncMode sync) = 0;
+  // Makes everything written so far durable.
+  virtual Status SyncAll() = 0;
+  // Writes buffered data to its final files; for tests and an orderly stop. Not needed for durability.
+  virtual Status Flush() = 0;
+
+  // A number that grows with each write and survives restarts; after a crash it tells how long the recovered
+  // prefix is (durability witness, correctness.md 7b).
+  virtual uint64_t LastSequence() const = 0;
+
+  // Ends the engine in order; later calls fail. All iterators and snapshots must be gone.
+  virtual Status Close() = 0;
+};
+
+}  // namespace orrery::storage
