@@ -5,6 +5,7 @@
 #include "orrery/runtime/clock.h"
 #include "orrery/runtime/context.h"
 #include "orrery/runtime/file_system.h"
+#include "orrery/runtime/probe.h"
 #include "orrery/runtime/random.h"
 #include "orrery/runtime/scheduler.h"
 #include "orrery/runtime/sync.h"
@@ -21,6 +22,7 @@ class Runtime {
   virtual FileSystem& file_system() = 0;
   virtual Transport& transport() = 0;
   virtual Network& network() = 0;
+  virtual ProbeRegistry& probes() = 0;  // one a simulated run, shared by its nodes; disabled in production
 };
 
 // Which back end Mutex and CondVar use. Set once, before the first of them is constructed and before the

@@ -47,7 +47,10 @@ class Transport {
                                             std::string_view request) = 0;
   // Best effort: may be lost, duplicated, reordered; never blocks; drops when the peer's queue is full.
   virtual void Send(NodeId to, Method method, std::string message) = 0;
-  // Register before Start. Handlers run on tasks of the transport; a MessageHandler must not block long.
+  // Register before the transport starts to listen. Call handlers run on tasks of their own; their Context
+  // carries the caller's deadline and is cancelled when the caller gives up or goes away. Messages of one
+  // sender and Method arrive one at a time, in the order received, on the task that reads the wire:
+  // a MessageHandler must not wait for anything but a short mutex.
   virtual void Serve(Method method, CallHandler handler) = 0;
   virtual void ServeOneWay(Method method, MessageHandler handler) = 0;
 };
@@ -60,7 +63,9 @@ Status CallMessage(Transport& transport, const Context& context, NodeId to, Meth
   return wire::Decode(*bytes, response);
 }
 
-// A client's connection: bytes both ways. One task at a time reads, one writes.
+// A client's connection: bytes both ways. One task at a time reads, one writes. A wait that ends by
+// cancellation ends its half of the stream for good (a cancelled Read: no more reads, but an answer can still
+// be written); one that ends by its deadline leaves the stream as it was. Unavailable: the peer has gone.
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
@@ -73,6 +78,8 @@ class ByteStream {
   virtual void Close() = 0;              // any task may call it; ends Reads and Writes
 };
 
+// Cancelling an Accept closes the listener; a deadline does not. Running out of file descriptors does not
+// end Accept: it waits until some are free.
 class Listener {
  public:
   virtual ~Listener() = default;
