@@ -148,9 +148,11 @@ struct BatchHeader {
   uint64_t max_bytes = 0;          // 0: the server's own limit
   Timestamp now;                   // sender's HLC reading, to carry causality (T3)
   NodeId gateway;
+  uint8_t can_forward_read = 0;    // 1: the transaction has read nothing yet, so the leaseholder may move its
+                                   // read timestamp up and go on where it would answer TxnRetryError
   template <class V> void Visit(V& v) {
     v(1, range); v(2, generation); v(3, ts); v(4, txn); v(5, wait); v(6, max_keys); v(7, max_bytes);
-    v(8, now); v(9, gateway);
+    v(8, now); v(9, gateway); v(10, can_forward_read);
   }
 };
 struct BatchRequest {
@@ -174,11 +176,20 @@ struct ScanResponse {
 struct EndTxnResponse {
   Timestamp commit_ts;
   uint8_t one_phase = 0;       // 1: committed without intents; nothing to resolve
-  template <class V> void Visit(V& v) { v(1, commit_ts); v(2, one_phase); }
+  uint8_t all_resolved = 0;    // 1: every lock was on this range and went with the commit; nothing to resolve
+  template <class V> void Visit(V& v) { v(1, commit_ts); v(2, one_phase); v(3, all_resolved); }
+};
+// One transaction that waits for another: what deadlock detection is made of (T21).
+struct WaitEdge {
+  TxnMeta waiter;
+  std::string waits_for;       // transaction id
+  friend bool operator==(const WaitEdge&, const WaitEdge&) = default;
+  template <class V> void Visit(V& v) { v(1, waiter); v(2, waits_for); }
 };
 struct PushTxnResponse {
   TxnRecord pushee;            // as it is now
-  template <class V> void Visit(V& v) { v(1, pushee); }
+  std::vector<WaitEdge> waiters;  // who waits for the pushee, directly and as far as known
+  template <class V> void Visit(V& v) { v(1, pushee); v(2, waiters); }
 };
 struct ResolveIntentResponse {
   std::optional<Span> resume;

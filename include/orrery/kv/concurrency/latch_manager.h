@@ -1,0 +1,39 @@
+// LatchManager: keeps requests whose spans conflict from being evaluated at the same time, first come first
+// served. Points are found in an ordered tree; spans (few at a time) by walking their list.
+//
+// Invariant: a request waits only for requests with a smaller sequence, so latches never deadlock.
+// Pure, not thread-safe (admission.h).
+#pragma once
+
+#include <string>
+
+#include "absl/container/btree_set.h"
+#include "orrery/kv/concurrency/admission.h"
+
+namespace orrery::kv {
+
+class LatchManager {
+ public:
+  // Enters all latches of the request. True: granted now. False: the request is among the woken of a later
+  // Release. Precondition: it has a sequence above every request that is here, and no latches.
+  bool Acquire(Admission& request);
+  // Takes the latches out, granted or not, and wakes whom nothing keeps any more.
+  void Release(Admission& request, Woken& woken);
+  // The requests it still waits for; empty once granted.
+  const absl::InlinedVector<Admission*, 2>& Blockers(const Admission& request) const { return request.blockers_; }
+  bool empty() const { return points_.empty() && spans_.empty(); }
+
+ private:
+  struct ByStart {
+    using is_transparent = void;
+    bool operator()(const Admission::Latch* a, const Admission::Latch* b) const;
+    bool operator()(const Admission::Latch* a, std::string_view b) const { return a->span->span.start < b; }
+    bool operator()(std::string_view a, const Admission::Latch* b) const { return a < b->span->span.start; }
+  };
+  static void Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other);
+
+  absl::btree_set<const Admission::Latch*, ByStart> points_;
+  std::vector<const Admission::Latch*> spans_;  // in order of arrival
+};
+
+}  // namespace orrery::kv

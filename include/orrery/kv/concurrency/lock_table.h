@@ -1,0 +1,88 @@
+// LockTable: which transaction holds which key, and who waits for it. One joint queue per key, in order of
+// arrival, for writers and locking readers; plain readers wait beside it, since they take nothing.
+//
+// A key that is free but has a queue belongs to the *claim* of its first transactional waiter: only that one
+// is woken, the others wait for its transaction. Claims are given in order of arrival, so a request waits
+// only for claims of earlier requests and claims cannot deadlock among themselves; cycles through locks are
+// found by pushes (TxnWaitQueue, T21). A non-transactional request claims nothing, as nobody could push it.
+// Pure, not thread-safe (admission.h).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "orrery/base/hash.h"
+#include "orrery/base/time.h"
+#include "orrery/kv/concurrency/admission.h"
+
+namespace orrery::kv {
+
+// Why a request waits at a key, and how to get on: push `holder` (or, with `fail_if_pending`, only ask).
+struct LockWait {
+  std::string key;
+  TxnMeta holder;
+  bool is_claim = false;         // the holder is only first in the queue; nothing to resolve afterwards
+  PushType push = PushType::kAbort;  // kTimestamp for a plain read
+  Timestamp push_to;             // for kTimestamp: above this the reader no longer minds
+  Duration push_after{0};
+  bool fail_if_pending = false;  // NOWAIT: push is kQuery; LockConflictError if the holder is unfinished
+};
+
+class LockTable {
+ public:
+  explicit LockTable(size_t known_records_max);
+  ~LockTable();
+
+  struct ScanResult {
+    std::optional<LockWait> wait;               // the first lock in the way; the request stands in its queue
+    std::vector<ResolveIntentRequest> resolve;  // locks of transactions known to be finished, or moved away
+  };
+  // Looks for locks in the way of the request's spans, in key order, and queues it at the keys it wants.
+  ScanResult Scan(Admission& request, Woken& woken);
+  std::optional<LockWait> PushTarget(const Admission& request) const;
+  bool IsLocked(const Admission& request, std::string_view key, LockStrength strength) const;
+  // Leaves all queues; keys it claimed go to the next.
+  void Dequeue(Admission& request, Woken& woken);
+
+  void AddDiscovered(const Admission& request, const storage::LockConflict& conflict);
+  void OnAcquired(const TxnMeta& txn, std::string_view key, LockStrength strength, LockDurability durability);
+  void OnUpdated(const TxnMeta& txn, TxnStatus status, SpanRef span, Woken& woken);
+  void OnTxnRecord(const TxnRecord& record, Woken& woken);
+  // Forgets locks from `start` on and wakes their waiters.
+  void ClearFrom(std::string_view start, Woken& woken);
+
+  std::string DebugString() const;
+  size_t size() const { return keys_.size(); }
+
+ private:
+  struct KnownRecord {
+    TxnStatus status;
+    Timestamp write_ts;
+    uint32_t epoch;
+    std::vector<SequenceRange> ignored;
+  };
+  enum class Visit : uint8_t { kFree, kWaits };
+
+  KeyLocks& At(std::string_view key);
+  Visit VisitKey(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
+  bool DropFinished(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
+  LockWait Describe(const Admission& request, const KeyLocks& key, const TxnMeta& holder, LockStrength strength,
+                    bool is_claim) const;
+  void HandOver(KeyLocks& key, Woken& woken);
+  void EraseIfUnused(std::string_view key);
+
+  const size_t known_records_max_;
+  absl::btree_map<std::string, std::unique_ptr<KeyLocks>, std::less<>> keys_;
+  // Results of pushes, oldest forgotten first: a finished transaction's state never changes again.
+  absl::flat_hash_map<std::string, KnownRecord> known_;
+  std::vector<std::string> known_order_;
+  size_t known_next_ = 0;
+};
+
+}  // namespace orrery::kv
