@@ -42,7 +42,8 @@ class Context {
   Context Detached() const;
 
   // Runs `callback` (must not block) once when the scope is cancelled, at once if it already is. The handle
-  // unregisters; after its destruction the callback does not run. Used by waits; seldom needed elsewhere.
+  // unregisters; after its destruction (never from within the callback) the callback does not run. Used by
+  // waits; seldom needed elsewhere.
   class CancelCallback;
   std::unique_ptr<CancelCallback> OnCancel(std::function<void()> callback) const;
 
@@ -52,6 +53,16 @@ class Context {
   std::shared_ptr<CancelScope> scope_;  // null: never cancelled
   MonoTime deadline_ = MonoTime::Infinite();
   uint64_t trace_id_ = 0;
+};
+
+class Context::CancelCallback {
+ public:
+  class Listener;  // private to the implementation
+  explicit CancelCallback(std::unique_ptr<Listener> listener);
+  ~CancelCallback();
+
+ private:
+  std::unique_ptr<Listener> listener_;
 };
 
 struct Context::Cancellable {

@@ -1,0 +1,14 @@
+// SocketNetwork: byte streams over TCP and unix sockets.
+#pragma once
+
+#include "orrery/runtime/transport.h"
+
+namespace orrery::runtime {
+
+class SocketNetwork final : public Network {
+ public:
+  StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
+  StatusOr<std::unique_ptr<ByteStream>> Connect(const Context& context, std::string_view address) override;
+};
+
+}  // namespace orrery::runtime

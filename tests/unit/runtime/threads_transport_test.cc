@@ -1,0 +1,207 @@
+// The gRPC transport between runtimes of one process, over real sockets.
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "orrery/runtime/threads_runtime.h"
+
+namespace orrery::runtime {
+namespace {
+
+struct Node {
+  explicit Node(uint64_t id, std::string cluster = "c1") : runtime(ThreadsRuntime::Create()), id(id) {
+    if (id != 0) runtime->SetIdentity(NodeId(id), cluster);
+  }
+  void Start(const std::string& at = "127.0.0.1:0") {
+    auto bound = runtime->StartTransport(scope.context, at);
+    ASSERT_TRUE(bound.ok()) << bound.status().ToString();
+    address = *bound;
+  }
+  Transport& transport() { return runtime->transport(); }
+
+  std::unique_ptr<ThreadsRuntime> runtime;
+  NodeId id;
+  Context::Cancellable scope = Context(*runtime).WithCancel();
+  std::string address;
+};
+
+void ServeEcho(Node& node) {
+  node.transport().Serve(Method::kKvBatch, [](const Context&, NodeId from, std::string_view request) {
+    return StatusOr<std::string>("from " + ToString(from) + ": " + std::string(request));
+  });
+}
+
+class GrpcTransport : public ::testing::Test {
+ protected:
+  Context Soon(Node& node) { return node.scope.context.WithTimeout(10s); }
+};
+
+TEST_F(GrpcTransport, CallsAnswersAndStatuses) {
+  Node a(1), b(2);
+  ServeEcho(b);
+  b.transport().Serve(Method::kJoin, [](const Context&, NodeId, std::string_view) {
+    return StatusOr<std::string>(Status(Code::kAborted, "40001", "try again").WithHint("later"));
+  });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  for (int i = 0; i < 100; ++i) {
+    auto reply = a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, std::to_string(i));
+    ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+    EXPECT_EQ(*reply, "from 1: " + std::to_string(i));
+  }
+  const Status failed = a.transport().Call(Soon(a), NodeId(2), Method::kJoin, "").status();
+  EXPECT_EQ(failed.code(), Code::kAborted);
+  EXPECT_EQ(failed.message(), "try again");
+  EXPECT_EQ(failed.fields().hint, "later");
+  EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kDebug, "").status().code(), Code::kUnimplemented);
+  const std::string big(5 << 20, 'z');
+  EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, big)->size(), big.size() + 8);
+  EXPECT_EQ(a.transport().Call(Soon(a), NodeId(3), Method::kKvBatch, "").status().code(), Code::kUnavailable);
+}
+
+TEST_F(GrpcTransport, UnidentifiedCallersByAddressAndPortZero) {
+  Node joiner(0), b(2);
+  ServeEcho(b);
+  b.Start();
+  EXPECT_EQ(*joiner.transport().CallAddress(Soon(joiner), b.address, Method::kKvBatch, "hi"), "from 0: hi");
+  Node rival(3);
+  const auto taken = rival.runtime->StartTransport(rival.scope.context, b.address);
+  EXPECT_EQ(taken.status().code(), Code::kFailedPrecondition);
+  EXPECT_NE(taken.status().message().find(b.address), std::string_view::npos);
+}
+
+TEST_F(GrpcTransport, MessagesArriveInOrderPerPeer) {
+  Node a(1), b(2);
+  Mutex mutex;
+  CondVar cv;
+  std::vector<int> seen;
+  b.transport().ServeOneWay(Method::kRaftMessages, [&](const Context&, NodeId from, std::string_view message) {
+    EXPECT_EQ(from, NodeId(1));
+    MutexLock lock(mutex);
+    seen.push_back(std::stoi(std::string(message)));
+    cv.NotifyAll();
+  });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  for (int i = 0; i < 5'000; ++i) a.transport().Send(NodeId(2), Method::kRaftMessages, std::to_string(i));
+  MutexLock lock(mutex);
+  ASSERT_TRUE(WaitUntil(Soon(a), mutex, cv, [&] { return seen.size() == 5'000; }).ok());
+  for (int i = 0; i < 5'000; ++i) ASSERT_EQ(seen[size_t(i)], i);
+}
+
+TEST_F(GrpcTransport, ManyCallsAtOnce) {
+  Node a(1), b(2);
+  std::atomic<int> inside{0};
+  OneShot<bool> all_inside;
+  Mutex mutex;
+  CondVar cv;
+  b.transport().Serve(Method::kKvBatch, [&](const Context& ctx, NodeId, std::string_view request) {
+    MutexLock lock(mutex);
+    if (++inside == 200) cv.NotifyAll();
+    const Status s = WaitUntil(ctx, mutex, cv, [&] { return inside >= 200; });  // each waits for all others
+    return s.ok() ? StatusOr<std::string>(std::string(request)) : StatusOr<std::string>(s);
+  });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  TaskGroup group(Soon(a), "callers");
+  for (int i = 0; i < 200; ++i) {
+    group.Spawn({}, [&, i](const Context& ctx) {
+      return a.transport().Call(ctx, NodeId(2), Method::kKvBatch, std::to_string(i)).status();
+    });
+  }
+  EXPECT_TRUE(group.Join().ok());
+}
+
+TEST_F(GrpcTransport, ForeignClustersAndWrongNodesAreRefused) {
+  Node a(1, "c1"), foreign(2, "other"), c(3, "c1");
+  ServeEcho(foreign);
+  ServeEcho(c);
+  foreign.Start();
+  c.Start();
+  a.transport().SetAddress(NodeId(2), foreign.address);
+  EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status().code(), Code::kUnavailable);
+  a.transport().SetAddress(NodeId(2), c.address);  // node 2's address now belongs to node 3
+  const Status wrong = a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status();
+  EXPECT_EQ(wrong.code(), Code::kUnavailable);
+  EXPECT_NE(wrong.message().find("node 3 answers"), std::string_view::npos) << wrong.ToString();
+}
+
+TEST_F(GrpcTransport, DeadPeerIsUnavailableLostAnswerIsAmbiguousAndReturnHeals) {
+  Node a(1);
+  auto b = std::make_unique<Node>(2);
+  OneShot<bool> entered;
+  b->transport().Serve(Method::kKvBatch, [&](const Context& ctx, NodeId, std::string_view) -> StatusOr<std::string> {
+    entered.Set(true);
+    OneShot<int> never;
+    return never.Take(ctx).status();  // ends by cancellation only
+  });
+  b->Start();
+  const std::string address = b->address;
+  a.transport().SetAddress(NodeId(2), address);
+  TaskGroup group(Soon(a), "caller");
+  Status lost;
+  group.Spawn({}, [&](const Context& ctx) {
+    lost = a.transport().Call(ctx, NodeId(2), Method::kKvBatch, "x").status();
+    return OkStatus();
+  });
+  ASSERT_TRUE(entered.Take(Soon(a)).ok());
+  b->runtime->StopTransport();
+  EXPECT_TRUE(group.Join().ok());
+  EXPECT_EQ(lost.code(), Code::kAmbiguous) << lost.ToString();
+  EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status().code(), Code::kUnavailable);
+  b.reset();
+
+  Node again(2);
+  ServeEcho(again);
+  again.Start(address);
+  StatusOr<std::string> reply = UnavailableError("");
+  const Context soon = Soon(a);
+  while (!reply.ok() && soon.Check().ok()) {
+    reply = a.transport().Call(soon, NodeId(2), Method::kKvBatch, "x");
+    if (!reply.ok()) (void)a.runtime->scheduler().SleepFor(soon, 10ms);
+  }
+  EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+}
+
+TEST_F(GrpcTransport, GivingUpCancelsTheHandler) {
+  Node a(1), b(2);
+  OneShot<Code> end;
+  OneShot<bool> entered;
+  b.transport().Serve(Method::kKvBatch, [&](const Context& ctx, NodeId, std::string_view) -> StatusOr<std::string> {
+    entered.Set(true);
+    OneShot<int> never;
+    const Status s = never.Take(ctx).status();
+    end.Set(s.code());
+    return s;
+  });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  const auto scope = a.scope.context.WithCancel();
+  TaskGroup group(scope.context, "caller");
+  group.Spawn({}, [&](const Context& ctx) {
+    EXPECT_EQ(a.transport().Call(ctx, NodeId(2), Method::kKvBatch, "x").status().code(), Code::kCancelled);
+    return OkStatus();
+  });
+  ASSERT_TRUE(entered.Take(Soon(a)).ok());
+  scope.Cancel();
+  EXPECT_EQ(*end.Take(Soon(b)), Code::kCancelled);
+  EXPECT_TRUE(group.Join().ok());
+}
+
+TEST_F(GrpcTransport, RandomBytesOnThePortDoNoHarm) {
+  Node a(1), b(2);
+  ServeEcho(b);
+  b.Start();
+  for (int i = 0; i < 20; ++i) {
+    auto stream = a.runtime->network().Connect(Soon(a), b.address);
+    ASSERT_TRUE(stream.ok());
+    std::string noise = i % 2 ? "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" : "";
+    for (int k = 0; k < 5'000; ++k) noise.push_back(char(a.runtime->random().Next()));
+    (void)(*stream)->Write(Soon(a), noise);
+  }
+  a.transport().SetAddress(NodeId(2), b.address);
+  EXPECT_TRUE(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").ok());
+}
+
+}  // namespace
+}  // namespace orrery::runtime
