@@ -1,0 +1,137 @@
+// Elections (§5.2, §5.4.1; dissertation §9.6 for PreVote).
+#include "orrery/base/assert.h"
+#include "raft/raft.h"
+
+namespace orrery::raft {
+
+bool Raft::IsPromotable() const { return IsVoter(conf_, config_.id) && !log_.HasPendingSnapshot(); }
+
+// The membership is adopted at apply, so a candidate must have applied every change it knows to be committed
+// (7b): otherwise it could count a quorum of a membership that two changes have left behind.
+bool Raft::HasUnappliedConfChange() const {
+  const RaftIndex end = log_.committed().Next();
+  for (RaftIndex lo = log_.applied().Next(); lo < end;) {
+    const auto page = log_.Slice(lo, end, 1 << 20);
+    if (!page.ok() || page->empty()) return true;
+    for (const Entry& entry : *page) {
+      if (entry.kind == EntryKind::kConfChange) return true;
+    }
+    lo = page->back().index.Next();
+  }
+  return false;
+}
+
+Status Raft::Campaign(MonoTime now) {
+  Observe(now);
+  if (IsLeader()) return OkStatus();
+  if (!IsPromotable()) return FailedPreconditionError("raft: this replica is not a voter");
+  if (HasUnappliedConfChange()) {
+    return FailedPreconditionError("raft: committed membership changes are not applied yet");
+  }
+  // Its own vote would break its promise just as a vote for another.
+  if (now_ < bound_until_) return FailedPreconditionError("raft: bound by a promise to a leader");
+  StartCampaign(CampaignKind::kPreVote);
+  return OkStatus();
+}
+
+void Raft::StartCampaign(CampaignKind kind) {
+  LeaveRole();
+  leader_ = ReplicaId();
+  ResetElectionTimer();
+  if (kind == CampaignKind::kPreVote) {
+    role_ = Role::kPreCandidate;
+    RequestVotes(kind);
+    RecordVote(config_.id, true);  // nothing durable is promised by a pre-vote
+    return;
+  }
+  role_ = Role::kCandidate;
+  term_ = term_.Next();
+  vote_ = config_.id;
+  self_vote_unstaged_ = true;  // counted when it is durable (B2, B4)
+  campaign_promise_ = read_promise_;
+  RequestVotes(kind);
+}
+
+void Raft::RequestVotes(CampaignKind kind) {
+  const bool pre = kind == CampaignKind::kPreVote;
+  for (const ReplicaId id : AllMembers(conf_)) {
+    if (id == config_.id || !IsVoter(conf_, id)) continue;
+    Send({.type = pre ? MessageType::kPreVote : MessageType::kVote, .to = id,
+          .term = pre ? term_.Next() : term_, .log_term = log_.last_term(), .index = log_.last_index(),
+          .leader_transfer = kind == CampaignKind::kTransfer});
+  }
+}
+
+void Raft::RecordVote(ReplicaId from, bool granted) {
+  votes_.emplace(from, granted);
+  switch (JointVote(conf_, votes_)) {
+    case VoteResult::kPending:
+      return;
+    case VoteResult::kLost:
+      BecomeFollower(term_, ReplicaId());
+      return;
+    case VoteResult::kWon:
+      if (role_ == Role::kPreCandidate) StartCampaign(CampaignKind::kElection);
+      else BecomeLeader();
+      return;
+  }
+}
+
+void Raft::BecomeLeader() {
+  ORRERY_ASSERT(role_ == Role::kCandidate, "raft: only a candidate becomes leader");
+  LeaveRole();
+  role_ = Role::kLeader;
+  leader_ = config_.id;
+  leader_since_ = now_;
+  heartbeat_deadline_ = now_ + config_.heartbeat_interval;
+  for (const ReplicaId id : AllMembers(conf_)) {
+    progress_[id] = {.next = log_.last_index().Next()};
+  }
+  if (const auto self = progress_.find(config_.id); self != progress_.end()) {
+    self->second.state = ProgressState::kReplicate;
+    self->second.match = log_.stable();
+  }
+  // What the old leader may have served binds this one, whatever the clocks say (B29, R7).
+  prior_read_promise_ = campaign_promise_;
+  read_promise_.Forward(prior_read_promise_);
+  promise_floor_ = prior_read_promise_;
+  // Any entry so far may be a membership change: none is proposed before all are applied (R9).
+  pending_conf_ = log_.last_index();
+  term_start_ = log_.last_index().Next();
+  AppendAsLeader(EntryKind::kNormal, "");
+}
+
+void Raft::HandleVoteRequest(const Message& m) {
+  const bool pre = m.type == MessageType::kPreVote;
+  // Any replica with a log answers, learner or not: it may not know yet of its promotion (B10).
+  const bool free = vote_ == m.from || (!vote_ && !leader_) || (pre && m.term > term_);
+  const bool bound = BoundToLeader() && !m.leader_transfer && vote_ != m.from;
+  const bool granted = free && !(pre ? BoundToLeader() : bound) && log_.IsUpToDate({m.log_term, m.index});
+  Message answer{.type = pre ? MessageType::kPreVoteResp : MessageType::kVoteResp, .to = m.from,
+                 .term = pre && granted ? m.term : term_, .reject = !granted,
+                 .read_promise = read_promise_};
+  if (granted && !pre) {
+    vote_ = m.from;
+    ResetElectionTimer();
+  }
+  Send(std::move(answer));
+}
+
+void Raft::HandleVoteResponse(const Message& m) {
+  const bool pre = m.type == MessageType::kPreVoteResp;
+  if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return;
+  if (pre && m.term != (m.reject ? term_ : term_.Next())) return;
+  if (!IsVoter(conf_, m.from)) return;
+  campaign_promise_.Forward(m.read_promise);
+  RecordVote(m.from, !m.reject);
+}
+
+void Raft::HandleTimeoutNow(const Message& m) {
+  // A stale one is dropped: other term, other leader, or another log than it was meant for (B11).
+  if (role_ != Role::kFollower || leader_ != m.from) return;
+  if (m.index != log_.last_index() || m.log_term != log_.last_term()) return;
+  if (!IsPromotable() || HasUnappliedConfChange()) return;
+  StartCampaign(CampaignKind::kTransfer);
+}
+
+}  // namespace orrery::raft
