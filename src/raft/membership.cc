@@ -96,7 +96,8 @@ Status Raft::TransferLeadership(ReplicaId to, MonoTime now) {
 
 void Raft::MaybeSendTimeoutNow() {
   if (!IsLeader() || !transfer_target_ || timeout_now_sent_) return;
-  if (progress_[transfer_target_].match != log_.last_index()) return;
+  const auto target = progress_.find(transfer_target_);
+  if (target == progress_.end() || target->second.match != log_.last_index()) return;
   Message m = MessageFromLeader(MessageType::kTimeoutNow, transfer_target_);
   m.index = log_.last_index();
   m.log_term = log_.last_term();

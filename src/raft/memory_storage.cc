@@ -4,6 +4,11 @@
 
 namespace orrery::raft {
 
+MemoryStorage::MemoryStorage(ConfState conf)
+    : hard_state_{.term = kBootstrapTerm, .commit = kBootstrapIndex},
+      snapshot_{kBootstrapIndex, kBootstrapTerm, std::move(conf)},
+      dropped_{kBootstrapTerm, kBootstrapIndex} {}
+
 StatusOr<LogStorage::Initial> MemoryStorage::InitialState() const {
   return Initial{hard_state_, snapshot_.conf};
 }

@@ -13,6 +13,9 @@ Status Raft::Load(const LogStorage& storage) {
   ASSIGN_OR_RETURN(const LogStorage::Initial initial, storage.InitialState());
   RETURN_IF_ERROR(CheckConfState(initial.conf));
   RETURN_IF_ERROR(log_.Load(initial.hard_state.commit, config_.applied));
+  if (initial.conf != ConfState() && storage.FirstIndex() <= RaftIndex(1)) {
+    return InvalidArgumentError("raft log: a group starts at kBootstrapIndex, so that newcomers need a snapshot");
+  }
   term_ = persisted_term_ = initial.hard_state.term;
   vote_ = initial.hard_state.vote;
   staged_hard_state_ = initial.hard_state;
@@ -94,7 +97,8 @@ void Raft::LeaveRole() {
 Status Raft::CheckMessage(const Message& m) const {
   if (m.to != config_.id) return InvalidArgumentError("raft message for another replica");
   if (!m.from || m.from == config_.id) return InvalidArgumentError("raft message without a sender");
-  if (!m.term) return InvalidArgumentError("raft message without a term");
+  // A replica that never heard of any term may refuse a pre-vote.
+  if (!m.term && m.type != MessageType::kPreVoteResp) return InvalidArgumentError("raft message without a term");
   if (m.type < MessageType::kApp || m.type > MessageType::kTimeoutNow) {
     return InvalidArgumentError("unknown type of raft message");
   }

@@ -148,9 +148,8 @@ Status Raft::HandleAppResponse(const Message& m) {
   }
   const bool advanced = peer.Advance(m.index);
   if (peer.state == ProgressState::kProbe && m.index == peer.match) peer.BecomeReplicate();
-  if (peer.state == ProgressState::kSnapshot && peer.match.Next() >= log_.FirstIndex() &&
-      peer.match >= peer.pending_snapshot) {
-    peer.BecomeReplicate();
+  if (peer.state == ProgressState::kSnapshot && peer.match.Next() >= log_.FirstIndex()) {
+    peer.BecomeReplicate();  // the snapshot arrived, or is not needed any more
   }
   if (peer.state == ProgressState::kReplicate) peer.inflights.FreeUpTo(m.index);
   if (advanced) AdvanceCommit();

@@ -13,6 +13,12 @@
 
 namespace orrery::raft {
 
+// Where a new group's log starts: everything up to here counts as truncated, and HardState is {kBootstrapTerm,
+// no vote, kBootstrapIndex}. A replica added later has nothing, not even index 0's membership, so it can never
+// be caught up from the log alone: it always begins with a RaftSnapshot, which carries the membership.
+inline constexpr RaftIndex kBootstrapIndex{10};
+inline constexpr RaftTerm kBootstrapTerm{5};
+
 class LogStorage {
  public:
   virtual ~LogStorage() = default;
@@ -31,7 +37,7 @@ class LogStorage {
   // Term of entry `index`, for FirstIndex()-1 <= index <= LastIndex(); OutOfRange otherwise.
   virtual StatusOr<RaftTerm> Term(RaftIndex index) const = 0;
 
-  // First entry still held; LastIndex()+1 if none is. An empty new log: 1 and 0.
+  // First entry still held; LastIndex()+1 if none is. A replica that has nothing yet: 1 and 0, and no members.
   virtual RaftIndex FirstIndex() const = 0;
   virtual RaftIndex LastIndex() const = 0;
 

@@ -13,8 +13,8 @@ namespace orrery::raft {
 class MemoryStorage : public LogStorage {
  public:
   MemoryStorage() = default;
-  // A group that starts with this membership and an empty log.
-  explicit MemoryStorage(ConfState conf) { snapshot_.conf = std::move(conf); }
+  // A new group: this membership, kBootstrapIndex and kBootstrapTerm, no entries.
+  explicit MemoryStorage(ConfState conf);
 
   StatusOr<Initial> InitialState() const override;
   StatusOr<std::vector<Entry>> Entries(RaftIndex lo, RaftIndex hi, size_t max_bytes) const override;

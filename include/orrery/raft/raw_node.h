@@ -109,12 +109,14 @@ struct Ready {
   Status storage_error;
 };
 
-// The leader's right to serve reads without asking anyone (B12).
+// The leader's right to serve reads without asking anyone (B12). A copy kept by the driver dies with the next
+// soft_state or ApplyConfChange: drop it before sending anything of that Ready, as this replica may have just
+// voted for another.
 struct LeaseStatus {
   // False: not leader, no entry of its term applied yet (B7, B13), not a voter, or transferring away (B11).
   bool held = false;
   // The leader may serve while its clock is below this: quorum-acknowledged send time + lease_duration * (1 - e).
-  // Voters that acknowledged refuse other candidates until after it. Ask again after each ApplyConfChange.
+  // Voters that acknowledged refuse other candidates until after it.
   MonoTime valid_until;
   // It may serve reads at timestamps up to this: a quorum reports a promise at least as high to any candidate.
   Timestamp promised_read_ts;
@@ -200,7 +202,8 @@ class RawNode {
 
   // The transport could not deliver to this peer: go back to probing it.
   void ReportUnreachable(ReplicaId peer);
-  // The data of the RaftSnapshot announced by kSnap arrived or failed to. On failure it is tried again.
+  // The data of the RaftSnapshot announced by kSnap arrived or failed to. Due once for every kSnap: until then
+  // nothing else is sent to the peer. On failure it is tried again.
   enum class SnapshotResult : uint8_t { kDelivered, kFailed };
   void ReportSnapshot(ReplicaId peer, SnapshotResult result);
 
