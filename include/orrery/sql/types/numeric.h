@@ -34,6 +34,9 @@ class Numeric {
   static StatusOr<Numeric> Parse(std::string_view text);
   // value × 10^−scale, exactly; the display scale is `scale`.
   static Numeric FromScaledInt(int64_t value, int scale);
+  // From base-10000 digits, not necessarily normalised, each 0…9999.
+  static Numeric FromDigits(bool negative, int weight, int display_scale,
+                            std::vector<int16_t> digits);
 
   // The packed form of docs/formats/rows.md: what a Datum and a row hold. Unpack requires a form
   // that IsValidPacked.
@@ -96,7 +99,13 @@ class Numeric {
   friend bool operator==(const Numeric& a, const Numeric& b) { return (a <=> b) == 0; }
 
  private:
-  friend class NumericMath;
+  friend class NumericMath;  // square roots, logarithms, powers (numeric_math.cc)
+  enum class Rounding : uint8_t { kNearest, kTowardZero };
+  // Without the limits that SQL's functions put on the scale. b is neither zero nor special.
+  static Numeric DivideToScale(const Numeric& a, const Numeric& b, int scale, Rounding rounding);
+  Numeric RoundedTo(int scale) const;
+  Numeric TruncatedTo(int scale) const;
+  static Numeric Normalised(Numeric n);
   static Numeric Special(Sign sign) {
     Numeric n;
     n.sign_ = sign;

@@ -41,6 +41,7 @@ inline constexpr Oid kRecord = 2249;
 inline constexpr Oid kCstring = 2275;
 inline constexpr Oid kAny = 2276;  // pseudo-type: an argument of whatever type
 inline constexpr Oid kVoid = 2278;
+inline constexpr Oid kAnynonarray = 2776;  // pseudo-type: any but an array
 inline constexpr Oid kUuid = 2950;
 inline constexpr Oid kRegnamespace = 4089;
 inline constexpr Oid kRegrole = 4096;

@@ -1,0 +1,153 @@
+#include "orrery/sql/types/numeric.h"
+#include "orrery/sql/types/text_io.h"
+#include "sql/types/coerce.h"
+#include "sql/types/datetime.h"
+#include "sql/types/utf8.h"
+
+namespace orrery::sql {
+namespace {
+
+CastContext ContextOf(char c) {
+  return c == 'i'   ? CastContext::kImplicit
+         : c == 'a' ? CastContext::kAssignment
+                    : CastContext::kExplicit;
+}
+
+char CategoryOf(Oid type) {
+  const TypeInfo* const info = FindType(type);
+  return info == nullptr ? '\0' : info->category;
+}
+
+// Casts that go through the text form without a row in pg_cast: to strings on assignment, from
+// strings explicitly.
+bool TextCastAllowed(Oid source, Oid target, CastContext context) {
+  if (context == CastContext::kImplicit) return false;
+  if (CategoryOf(target) == 'S') return true;
+  return context == CastContext::kExplicit && CategoryOf(source) == 'S';
+}
+
+bool FindMethod(const FunctionCatalog& catalog, Oid source, CastPath& path) {
+  const Oid target = path.target.oid;
+  if (source == target || target == oid::kAny || target == oid::kAnynonarray) {
+    path.method = CastPath::Method::kRelabel;
+    return true;
+  }
+  if (source == oid::kUnknown) {
+    path.method = CastPath::Method::kText;
+    return true;
+  }
+  const FunctionCatalog::CastRow* const row = catalog.FindCastRow(source, target);
+  if (row == nullptr) {
+    path.method = CastPath::Method::kText;
+    return TextCastAllowed(source, target, path.context);
+  }
+  if (ContextOf(row->context) > path.context) return false;
+  path.function = row->method == 'f' ? catalog.FindFunction(row->function) : nullptr;
+  path.method = row->method == 'f'   ? CastPath::Method::kFunction
+                : row->method == 'i' ? CastPath::Method::kText
+                                     : CastPath::Method::kRelabel;
+  return true;
+}
+
+Status FitLength(Type type, CastContext context, Datum* value) {
+  const int32_t length = LengthOfTypmod(type.typmod);
+  const std::string_view text = value->as_bytes();
+  const size_t end = Utf8Prefix(text, size_t(length));
+  if (end < text.size()) {
+    const bool only_blanks = text.find_first_not_of(' ', end) == std::string_view::npos;
+    if (context != CastContext::kExplicit && !only_blanks) {
+      return Status(Code::kInvalidArgument, "22001",
+                    "value too long for type " + std::string(TypeName(type.oid)) + "(" +
+                        std::to_string(length) + ")");
+    }
+    *value = Datum::Bytes(std::string(text.substr(0, end)));
+  } else if (type.oid == oid::kBpchar) {
+    const size_t have = Utf8Length(text);
+    if (have < size_t(length)) {
+      std::string padded(text);
+      padded.append(size_t(length) - have, ' ');
+      *value = Datum::Bytes(padded);
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status ApplyTypmod(Type type, CastContext context, Datum* value) {
+  if (type.typmod < 0 || value->is_null()) return OkStatus();
+  switch (type.oid) {
+    case oid::kVarchar:
+    case oid::kBpchar:
+      return FitLength(type, context, value);
+    case oid::kNumeric: {
+      ASSIGN_OR_RETURN(const Numeric rounded, Numeric::FromDatum(*value).ApplyTypmod(type.typmod));
+      *value = rounded.ToDatum();
+      return OkStatus();
+    }
+    case oid::kTime:
+      *value = Datum::Int(RoundTime(value->as_int(), type.typmod));
+      return OkStatus();
+    case oid::kTimestamp:
+    case oid::kTimestamptz: {
+      ASSIGN_OR_RETURN(const int64_t rounded, RoundTimestamp(value->as_int(), type.typmod));
+      *value = Datum::Int(rounded);
+      return OkStatus();
+    }
+    case oid::kInterval: {
+      ASSIGN_OR_RETURN(const Interval fitted, FitInterval(value->as_interval(), type.typmod));
+      *value = Datum::OfInterval(fitted);
+      return OkStatus();
+    }
+    default:
+      return OkStatus();
+  }
+}
+
+StatusOr<CastPath> FindCast(const FunctionCatalog& catalog, Oid source, Type target,
+                            CastContext context) {
+  CastPath path;
+  path.source = source;
+  path.target = target;
+  path.context = context;
+  if (FindMethod(catalog, source, path)) return path;
+  return Status(Code::kInvalidArgument, "42846",
+                "cannot cast type " + std::string(TypeName(source)) + " to " +
+                    std::string(TypeName(target.oid)));
+}
+
+bool CanCast(const FunctionCatalog& catalog, Oid source, Oid target, CastContext context) {
+  CastPath path;
+  path.target = {target, -1};
+  path.context = context;
+  return FindMethod(catalog, source, path);
+}
+
+Status EvaluateCast(EvalContext& context, const CastPath& path, const Datum& value, Datum* out) {
+  if (value.is_null()) {
+    *out = Datum();
+    return OkStatus();
+  }
+  switch (path.method) {
+    case CastPath::Method::kRelabel:
+      *out = value;
+      break;
+    case CastPath::Method::kFunction:
+      RETURN_IF_ERROR(path.function->evaluate(context, {&value, 1}, out));
+      break;
+    case CastPath::Method::kText: {
+      // An interval's modifier says how to read plain numbers, so its input needs it.
+      const Type type{path.target.oid, path.target.oid == oid::kInterval ? path.target.typmod : -1};
+      if (IsStringType(path.source)) {
+        ASSIGN_OR_RETURN(*out, ParseText(type, value.as_bytes(), context.format));
+      } else {
+        const std::string text = FormatText(path.source, value, context.format);
+        ASSIGN_OR_RETURN(*out, ParseText(type, text, context.format));
+      }
+      break;
+    }
+  }
+  return ApplyTypmod(path.target, path.context, out);
+}
+
+}  // namespace orrery::sql

@@ -1,0 +1,7 @@
+#include "sql/types/evaluators.h"
+
+namespace orrery::sql {
+
+void RegisterDateTimeOperators(EvaluatorTable&) {}
+
+}  // namespace orrery::sql

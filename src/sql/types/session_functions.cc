@@ -1,0 +1,7 @@
+#include "sql/types/evaluators.h"
+
+namespace orrery::sql {
+
+void RegisterSessionFunctions(EvaluatorTable&) {}
+
+}  // namespace orrery::sql
