@@ -107,9 +107,8 @@ void Raft::HandleVoteRequest(const Message& m) {
   const bool free = vote_ == m.from || (!vote_ && !leader_) || (pre && m.term > term_);
   const bool bound = BoundToLeader() && !m.leader_transfer && vote_ != m.from;
   const bool granted = free && !(pre ? BoundToLeader() : bound) && log_.IsUpToDate({m.log_term, m.index});
-  Message answer{.type = pre ? MessageType::kPreVoteResp : MessageType::kVoteResp, .to = m.from,
-                 .term = pre && granted ? m.term : term_, .reject = !granted,
-                 .read_promise = read_promise_};
+  Message answer = VoteAnswer(m, !granted);
+  if (pre && granted) answer.term = m.term;
   if (granted && !pre) {
     vote_ = m.from;
     ResetElectionTimer();
@@ -117,7 +116,27 @@ void Raft::HandleVoteRequest(const Message& m) {
   Send(std::move(answer));
 }
 
+Message Raft::VoteAnswer(const Message& m, bool reject) const {
+  const bool pre = m.type == MessageType::kPreVote;
+  Message answer{.type = pre ? MessageType::kPreVoteResp : MessageType::kVoteResp, .to = m.from,
+                 .term = term_, .reject = reject, .read_promise = read_promise_};
+  if (const auto commit_term = log_.Term(log_.committed()); commit_term.ok()) {
+    answer.commit = log_.committed();
+    answer.log_term = *commit_term;
+  }
+  return answer;
+}
+
+// A voter's refusal may be the only news of what is committed. Without it a group can be stuck for good: demoted
+// voters that have applied the end of a joint configuration, and so may not campaign, hold longer logs than
+// voters that still believe in the joint configuration and need their votes.
+void Raft::LearnCommit(const Message& m) {
+  if (IsLeader() || m.commit <= log_.committed()) return;
+  if (log_.Matches({m.log_term, m.commit})) log_.CommitTo(m.commit);  // same entry, same log up to it (I2)
+}
+
 void Raft::HandleVoteResponse(const Message& m) {
+  LearnCommit(m);
   const bool pre = m.type == MessageType::kPreVoteResp;
   if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return;
   if (pre && m.term != (m.reject ? term_ : term_.Next())) return;

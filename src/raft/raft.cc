@@ -188,7 +188,10 @@ void Raft::AnswerOldTerm(const Message& m) {
       Send({.type = MessageType::kAppResp, .to = m.from, .reject = true});
       return;
     case MessageType::kPreVote:
-      Send({.type = MessageType::kPreVoteResp, .to = m.from, .reject = true});
+      Send(VoteAnswer(m, true));
+      return;
+    case MessageType::kPreVoteResp:
+      LearnCommit(m);
       return;
     default:
       return;

@@ -79,6 +79,8 @@ class Raft {
   void BecomeLeader();
   void HandleVoteRequest(const Message& m);
   void HandleVoteResponse(const Message& m);
+  Message VoteAnswer(const Message& m, bool reject) const;
+  void LearnCommit(const Message& m);
   void HandleTimeoutNow(const Message& m);
 
   // replication.cc

@@ -159,8 +159,8 @@ bool RaftLog::OnPersisted(PersistToken token) {
     if (!write.attests) continue;
     if (write.snapshot) {
       pending_snapshot_.reset();
-      applied_ = std::max(applied_, write.snapshot_index);
       applying_ = std::max(applying_, write.snapshot_index);
+      OnApplied(write.snapshot_index);  // whatever was still to be applied below it is in it
       snapshot_done = true;
     }
     // A write staged before the pending snapshot is void, one after it implies it: order is kept.

@@ -166,11 +166,11 @@ struct Message {
 
   // kApp: the entry before `entries`. kVote, kPreVote, kTimeoutNow: the sender's last entry.
   // kAppResp: index = the match (or, rejecting, the index that did not match); log_term, reject_hint = the
-  // latest place where the logs may still agree.
+  // latest place where the logs may still agree. kVoteResp, kPreVoteResp: log_term = the term of entry `commit`.
   RaftTerm log_term;
   RaftIndex index;
   std::vector<Entry> entries;
-  RaftIndex commit;  // kApp, kHeartbeat (clamped to the receiver's match)
+  RaftIndex commit;  // kApp, kHeartbeat (clamped to the receiver's match), kVoteResp, kPreVoteResp
   bool reject = false;
   RaftIndex reject_hint;
 
