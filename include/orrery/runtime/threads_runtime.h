@@ -6,12 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
-#include <string_view>
 
-#include "orrery/base/ids.h"
-#include "orrery/base/status.h"
-#include "orrery/base/status_or.h"
 #include "orrery/runtime/runtime.h"
 
 namespace orrery::runtime {
@@ -30,15 +25,6 @@ struct ThreadsRuntimeOptions {
 class ThreadsRuntime : public Runtime {
  public:
   static std::unique_ptr<ThreadsRuntime> Create(ThreadsRuntimeOptions options = {});
-
-  // Who this node is. Peers of another cluster are refused from then on; until then (before a node has joined)
-  // only calls by address can succeed both ways. At most once with a given value; may precede StartTransport.
-  virtual void SetIdentity(NodeId node, std::string_view cluster_id) = 0;
-  // Listens for peers at "host:port" and serves the registered handlers, whose contexts are below `context`.
-  // Returns the address as bound. FailedPrecondition, naming the address, when it is taken.
-  virtual StatusOr<std::string> StartTransport(const Context& context, std::string_view rpc_address) = 0;
-  // Ends all streams, cancels and waits for handlers. Later calls are Unavailable. Idempotent.
-  virtual void StopTransport() = 0;
 };
 
 }  // namespace orrery::runtime

@@ -37,17 +37,26 @@ using MessageHandler = std::function<void(const Context&, NodeId from, std::stri
 class Transport {
  public:
   virtual ~Transport() = default;
+  // Who this node is. Peers of another cluster are refused from then on; until then (a node that has not joined)
+  // only calls by address work, both ways. The node never changes; may precede Start.
+  virtual void SetIdentity(NodeId node, std::string_view cluster_id) = 0;
+  // Listens for peers at "host:port" and serves the registered handlers, whose contexts are below `context`.
+  // Returns the address as bound. FailedPrecondition, naming the address, when it is taken. Once.
+  virtual StatusOr<std::string> Start(const Context& context, std::string_view rpc_address) = 0;
+  // Ends all streams, cancels the handlers and waits for them. Later calls are Unavailable. Idempotent.
+  virtual void Stop() = 0;
   // Where a node is reached ("127.0.0.1:7001"). May be called again when the address changes.
   virtual void SetAddress(NodeId node, std::string_view address) = 0;
   // Request and response. Unavailable: certainly not executed. Ambiguous/DeadlineExceeded/Cancelled: perhaps.
   // The handler's Status comes back with code, SQLSTATE, message and error fields; payloads do not travel
   // (typed errors are part of the response messages that need them).
   virtual StatusOr<std::string> Call(const Context& context, NodeId to, Method method, std::string_view request) = 0;
+  // The same for a node known by its address only. The handler sees no sender.
   virtual StatusOr<std::string> CallAddress(const Context& context, std::string_view address, Method method,
                                             std::string_view request) = 0;
   // Best effort: may be lost, duplicated, reordered; never blocks; drops when the peer's queue is full.
   virtual void Send(NodeId to, Method method, std::string message) = 0;
-  // Register before the transport starts to listen. Call handlers run on tasks of their own; their Context
+  // Register before Start. Call handlers run on tasks of their own; their Context
   // carries the caller's deadline and is cancelled when the caller gives up or goes away. Messages of one
   // sender and Method arrive one at a time, in the order received, on the task that reads the wire:
   // a MessageHandler must not wait for anything but a short mutex.

@@ -22,7 +22,7 @@
 #include "orrery/runtime/sync.h"
 #include "orrery/runtime/transport.h"
 #include "runtime/raw_mutex.h"
-#include "runtime/threads/frame.h"
+#include "runtime/frame.h"
 
 namespace orrery::runtime {
 

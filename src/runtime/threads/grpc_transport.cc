@@ -25,7 +25,7 @@ Lane LaneOf(Method method) { return method == Method::kRaftSnapshot ? Lane::kBul
 
 constexpr size_t kMethodMax = 64;
 
-class GrpcTransport final : public ServerTransport,
+class GrpcTransport final : public Transport,
                             private ServerStream::Receiver,
                             private grpc::CallbackGenericService {
  public:
@@ -195,7 +195,7 @@ StatusOr<std::shared_ptr<ClientStream>> GrpcTransport::StreamTo(NodeId node, con
     if (runtime_.clock().MonoNow() < link.retry_at) return link.last_error;
     const uint64_t attempt = link.attempt = ++last_attempt_;
     stream = std::make_shared<ClientStream>(
-        identity_, node, address, options_.peer_queue_bytes_max,
+        NodeIdentity{node ? identity_.node : NodeId(), identity_.cluster_id}, node, address, options_.peer_queue_bytes_max,
         ClientStream::Events{[this, key, attempt] { OnStreamConnected(key, attempt); },
                              [this, key, attempt](const Status& s) { OnStreamEnded(key, attempt, s); }});
     link.stream = stream;
@@ -320,7 +320,7 @@ void GrpcTransport::RunCall(ServerStream& stream, const Context& context, const 
 
 }  // namespace
 
-std::unique_ptr<ServerTransport> NewGrpcTransport(Runtime& runtime, const ThreadsRuntimeOptions& options) {
+std::unique_ptr<Transport> NewGrpcTransport(Runtime& runtime, const ThreadsRuntimeOptions& options) {
   // What gRPC would print to stderr reaches our callers as a Status, and our log from there.
   gpr_set_log_function([](gpr_log_func_args*) {});
   return std::make_unique<GrpcTransport>(runtime, options);

@@ -52,14 +52,6 @@ class ThreadsRuntimeImpl final : public ThreadsRuntime {
   Network& network() override { return network_; }
   ProbeRegistry& probes() override { return probes_; }
 
-  void SetIdentity(NodeId node, std::string_view cluster_id) override {
-    transport_->SetIdentity(node, cluster_id);
-  }
-  StatusOr<std::string> StartTransport(const Context& context, std::string_view rpc_address) override {
-    return transport_->Start(context, rpc_address);
-  }
-  void StopTransport() override { transport_->Stop(); }
-
  private:
   SystemClock clock_;
   SeededRandom random_;
@@ -67,7 +59,7 @@ class ThreadsRuntimeImpl final : public ThreadsRuntime {
   PosixFileSystem file_system_;
   SocketNetwork network_;
   ThreadsScheduler scheduler_;
-  std::unique_ptr<ServerTransport> transport_;  // last: its tasks end before the scheduler
+  std::unique_ptr<Transport> transport_;  // last: its tasks end before the scheduler
 };
 
 }  // namespace

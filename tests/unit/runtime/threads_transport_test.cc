@@ -10,10 +10,10 @@ namespace {
 
 struct Node {
   explicit Node(uint64_t id, std::string cluster = "c1") : runtime(ThreadsRuntime::Create()), id(id) {
-    if (id != 0) runtime->SetIdentity(NodeId(id), cluster);
+    if (id != 0) runtime->transport().SetIdentity(NodeId(id), cluster);
   }
   void Start(const std::string& at = "127.0.0.1:0") {
-    auto bound = runtime->StartTransport(scope.context, at);
+    auto bound = runtime->transport().Start(scope.context, at);
     ASSERT_TRUE(bound.ok()) << bound.status().ToString();
     address = *bound;
   }
@@ -65,7 +65,7 @@ TEST_F(GrpcTransport, UnidentifiedCallersByAddressAndPortZero) {
   b.Start();
   EXPECT_EQ(*joiner.transport().CallAddress(Soon(joiner), b.address, Method::kKvBatch, "hi"), "from 0: hi");
   Node rival(3);
-  const auto taken = rival.runtime->StartTransport(rival.scope.context, b.address);
+  const auto taken = rival.runtime->transport().Start(rival.scope.context, b.address);
   EXPECT_EQ(taken.status().code(), Code::kFailedPrecondition);
   EXPECT_NE(taken.status().message().find(b.address), std::string_view::npos);
 }
@@ -145,7 +145,7 @@ TEST_F(GrpcTransport, DeadPeerIsUnavailableLostAnswerIsAmbiguousAndReturnHeals) 
     return OkStatus();
   });
   ASSERT_TRUE(entered.Take(Soon(a)).ok());
-  b->runtime->StopTransport();
+  b->runtime->transport().Stop();
   EXPECT_TRUE(group.Join().ok());
   EXPECT_EQ(lost.code(), Code::kAmbiguous) << lost.ToString();
   EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status().code(), Code::kUnavailable);

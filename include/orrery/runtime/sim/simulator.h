@@ -42,7 +42,8 @@ struct SimulatorOptions {
   uint32_t preemption_permille = 20;     // at Lock, Unlock and Notify
   uint32_t spurious_wakeup_permille = 5; // at CondVar::Wait
   Duration time_max = std::chrono::hours(1);    // virtual; past it the run fails
-  uint64_t steps_at_one_instant_max = 5'000'000; // task switches without progress of virtual time
+  Duration step_cost = 100ns;            // virtual time one task switch takes, so that polling ends
+  uint64_t step_count_max = 200'000'000; // task switches in all; past it the run fails
   Duration drain_max = std::chrono::minutes(1); // virtual; a crashed node's tasks must have ended by then
   Duration call_break_min = 200ms;       // how long a call over a broken wire takes to notice
   Duration call_break_max = 3s;
@@ -87,13 +88,14 @@ class Simulator {
   bool IsRunning(NodeId node) const;
   // The incarnation's runtime. Precondition: it runs.
   Runtime& NodeRuntime(NodeId node);
-  // Called at the instant of each later crash of the node, after the fence and before anything else runs: where
-  // an engine with an own crash image takes it. Must not wait.
+  // Called at each later crash of the node, after the fence and before its tasks learn of it: where an engine
+  // with a crash image of its own takes it. May take mutexes, must not wait otherwise.
   void OnFence(NodeId node, std::function<void(Random&)> callback);
   // Forgets every file of a stopped node, as if its disk had been replaced.
   void WipeDisk(NodeId node);
 
-  // Where the node's transport is reached, for CallAddress: "node1.sim:7000".
+  // The usual address for the node's Transport::Start, "node1.sim:7000"; any other will do as well. A node's
+  // transport has the identity {node, "sim"} until SetIdentity says otherwise.
   static std::string RpcAddress(NodeId node);
 
   // Weather. NodeId() is the driver.
