@@ -1,0 +1,46 @@
+// RocksDbEngine: one store on disk, one RocksDB with four column families under one write-ahead log, opened
+// with the settings correctness depends on (docs/design/storage.md says why, a test holds each).
+//
+// Failures. A write-ahead log or background error, and a failed read, call the fatal handler (B53, B54, B56:
+// never retry a sync, never resume): in production it logs and ends the process. A full disk is no such error
+// as long as it is met before anything breaks: writes are refused with 53100 while less than
+// `disk_reserve_bytes` is free, and accepted again when there is room; should the log itself hit the end of
+// the disk, the store refuses writes until it is reopened. Nothing acknowledged is lost, and reads go on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "orrery/storage/engine.h"
+
+namespace rocksdb {
+class DB;
+class Env;
+}  // namespace rocksdb
+
+namespace orrery::storage {
+
+struct StoreOptions {
+  uint64_t block_cache_bytes = 64ull << 20;
+  uint64_t memtable_bytes = 64ull << 20;        // of all column families together
+  uint64_t disk_reserve_bytes = 64ull << 20;    // writes are refused while less is free
+  enum class OpenMode : uint8_t { kCreateIfMissing, kMustExist };
+  OpenMode open_mode = OpenMode::kCreateIfMissing;
+  // Called once with the first fatal error, from any thread. Empty: prints it and aborts the process.
+  std::function<void(const Status&)> on_fatal;
+  rocksdb::Env* env = nullptr;                  // tests: memory files, injected errors. Must outlive the store
+};
+
+class RocksDbEngine : public Engine {
+ public:
+  // For tests of the options and for observability; never for decisions.
+  virtual rocksdb::DB& db() = 0;
+};
+
+// Opens (or creates) the store in folder `path`. DataLoss if RocksDB finds its files damaged or inconsistent;
+// FailedPrecondition if another process holds it; NotFound with kMustExist.
+StatusOr<std::unique_ptr<RocksDbEngine>> OpenStore(const std::string& path, const StoreOptions& options);
+
+}  // namespace orrery::storage

@@ -1,0 +1,356 @@
+#include "orrery/storage/rocksdb_engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "orrery/runtime/sync.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/listener.h"
+#include "rocksdb/write_batch.h"
+#include "storage/engine/rocksdb_options.h"
+
+namespace orrery::storage {
+namespace {
+
+rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
+std::string_view ToView(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+Status FromRocks(const rocksdb::Status& s, std::string_view what) {
+  if (s.ok()) return OkStatus();
+  const std::string message = std::string(what) + ": " + s.ToString();
+  if (s.IsNoSpace()) return Status(Code::kResourceExhausted, "53100", message);
+  if (s.IsCorruption()) return Status(Code::kDataLoss, "XX001", message);
+  if (s.IsIOError()) return Status(Code::kUnavailable, "58030", message);
+  if (s.IsShutdownInProgress() || s.IsAborted()) return UnavailableError(message);
+  return Status(Code::kInternal, message);
+}
+
+// What is wrong with the store, if anything: shared with RocksDB's threads through the listener.
+class Health {
+ public:
+  explicit Health(std::function<void(const Status&)> on_fatal) : on_fatal_(std::move(on_fatal)) {}
+
+  bool refuses_writes() const { return failed_.load(std::memory_order_acquire); }
+  Status error() const {
+    runtime::MutexLock lock(mutex_);
+    return error_;
+  }
+  // Writes stop until the store is reopened. The first error stays.
+  void Fail(const Status& error) {
+    runtime::MutexLock lock(mutex_);
+    if (!error_.ok()) return;
+    error_ = error;
+    failed_.store(true, std::memory_order_release);
+  }
+  // As Fail, and the node must not go on (B53, B54, B56).
+  void FailFatally(const Status& error) {
+    Fail(error);
+    if (fatal_reported_.exchange(true)) return;
+    if (on_fatal_) return on_fatal_(error);
+    std::fprintf(stderr, "fatal store error: %s\n", error.ToString().c_str());
+    std::abort();
+  }
+
+ private:
+  const std::function<void(const Status&)> on_fatal_;
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> fatal_reported_{false};
+  mutable runtime::Mutex mutex_{"store_health"};
+  Status error_ ABSL_GUARDED_BY(mutex_);
+};
+
+class ErrorListener final : public rocksdb::EventListener {
+ public:
+  explicit ErrorListener(std::shared_ptr<Health> health) : health_(std::move(health)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    const Status status = FromRocks(*error, "store");
+    if (error->IsNoSpace()) {
+      health_->Fail(status);
+    } else {
+      health_->FailFatally(status);
+    }
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;  // B54
+  }
+
+ private:
+  const std::shared_ptr<Health> health_;
+};
+
+class RocksIterator final : public Iterator {
+ public:
+  RocksIterator(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, const rocksdb::Snapshot* snapshot,
+                IteratorOptions options)
+      : options_(std::move(options)), lower_(options_.lower), upper_(options_.upper) {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot;
+    read.total_order_seek = true;
+    if (!options_.lower.empty()) read.iterate_lower_bound = &lower_;
+    if (!options_.upper.empty()) read.iterate_upper_bound = &upper_;
+    iterator_.reset(db.NewIterator(read, family));
+  }
+  void Seek(std::string_view target) override { iterator_->Seek(ToSlice(target)); }
+  void SeekForPrev(std::string_view target) override {
+    if (!options_.upper.empty() && target >= options_.upper) return iterator_->SeekToLast();
+    iterator_->SeekForPrev(ToSlice(target));
+  }
+  void SeekToFirst() override { iterator_->SeekToFirst(); }
+  void SeekToLast() override { iterator_->SeekToLast(); }
+  void Next() override { iterator_->Next(); }
+  void Prev() override { iterator_->Prev(); }
+  bool Valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return ToView(iterator_->key()); }
+  std::string_view value() const override { return ToView(iterator_->value()); }
+  Status status() const override { return FromRocks(iterator_->status(), "reading the store"); }
+
+ private:
+  const IteratorOptions options_;
+  const rocksdb::Slice lower_;  // point into options_; RocksDB keeps pointers to these
+  const rocksdb::Slice upper_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+class RocksDbEngineImpl;
+
+class RocksSnapshot final : public EngineSnapshot {
+ public:
+  explicit RocksSnapshot(const RocksDbEngineImpl& engine);
+  ~RocksSnapshot() override;
+  StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override;
+  std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override;
+  StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
+                              std::string& key, std::string& value) const override;
+
+ private:
+  const RocksDbEngineImpl& engine_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+class RocksDbEngineImpl final : public RocksDbEngine {
+ public:
+  RocksDbEngineImpl(std::string path, const StoreOptions& options, std::shared_ptr<Health> health)
+      : path_(std::move(path)),
+        env_(options.env != nullptr ? options.env : rocksdb::Env::Default()),
+        disk_reserve_bytes_(options.disk_reserve_bytes),
+        health_(std::move(health)) {}
+  ~RocksDbEngineImpl() override { (void)Close(); }
+
+  Status Open(const StoreOptions& options) {
+    rocksdb::DBOptions db_options = MakeDbOptions(options);
+    db_options.listeners.push_back(std::make_shared<ErrorListener>(health_));
+    const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    families.emplace_back(rocksdb::kDefaultColumnFamilyName,
+                          MakeColumnFamilyOptions(ColumnFamily::kState, cache, options));
+    for (size_t i = 0; i < kColumnFamilyCount; ++i) {
+      families.emplace_back(kColumnFamilyNames[i], MakeColumnFamilyOptions(ColumnFamily(i), cache, options));
+    }
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status opened = rocksdb::DB::Open(db_options, path_, families, &handles, &db);
+    if (!opened.ok()) return OpenError(opened, options);
+    db_.reset(db);
+    default_family_.reset(handles[0]);
+    for (size_t i = 0; i < kColumnFamilyCount; ++i) families_[i].reset(handles[i + 1]);
+    CheckDiskSpace();
+    return OkStatus();
+  }
+
+  StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
+    return GetAt(nullptr, cf, key, value);
+  }
+  std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
+    return IteratorAt(nullptr, cf, std::move(options));
+  }
+  StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
+                              std::string& key, std::string& value) const override {
+    return SeekInPrefixAt(nullptr, cf, target, prefix_bytes, key, value);
+  }
+  std::unique_ptr<EngineSnapshot> NewSnapshot() const override {
+    return std::make_unique<RocksSnapshot>(*this);
+  }
+
+  Status Write(const WriteBatch& batch, SyncMode sync) override {
+    if (health_->refuses_writes()) return health_->error();
+    RETURN_IF_ERROR(CheckDiskSpaceBefore(batch));
+    rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
+    batch.ForEach([&](const WriteBatch::Op& op) {
+      auto* const family = Family(op.cf);
+      switch (op.kind) {
+        case WriteBatch::OpKind::kPut: rocks.Put(family, ToSlice(op.key), ToSlice(op.value)); break;
+        case WriteBatch::OpKind::kDelete: rocks.Delete(family, ToSlice(op.key)); break;
+        case WriteBatch::OpKind::kDeleteRange:
+          rocks.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
+          break;
+      }
+    });
+    rocksdb::WriteOptions options;
+    options.sync = sync == SyncMode::kSync;
+    return AfterWrite(db_->Write(options, &rocks), "writing to the store");
+  }
+
+  Status SyncAll() override {
+    if (health_->refuses_writes()) return health_->error();
+    return AfterWrite(db_->SyncWAL(), "syncing the store");
+  }
+
+  Status Flush() override {
+    if (health_->refuses_writes()) return health_->error();
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    for (const auto& family : families_) handles.push_back(family.get());
+    return AfterWrite(db_->Flush(rocksdb::FlushOptions(), handles), "flushing the store");
+  }
+
+  uint64_t LastSequence() const override { return db_->GetLatestSequenceNumber(); }
+
+  Status Close() override {
+    if (!db_) return OkStatus();
+    if (!health_->refuses_writes()) (void)db_->SyncWAL();
+    health_->Fail(FailedPreconditionError("store is closed"));
+    default_family_.reset();
+    for (auto& family : families_) family.reset();
+    const rocksdb::Status closed = db_->Close();
+    db_.reset();
+    return FromRocks(closed, "closing the store");
+  }
+
+  rocksdb::DB& db() override { return *db_; }
+
+  StatusOr<bool> GetAt(const rocksdb::Snapshot* snapshot, ColumnFamily cf, std::string_view key,
+                       std::string& value) const {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot;
+    rocksdb::PinnableSlice pinned(&value);
+    const rocksdb::Status s = db_->Get(read, Family(cf), ToSlice(key), &pinned);
+    if (s.IsNotFound()) return false;
+    if (!s.ok()) return ReadError(s);
+    if (pinned.IsPinned()) value.assign(pinned.data(), pinned.size());
+    return true;
+  }
+
+  std::unique_ptr<Iterator> IteratorAt(const rocksdb::Snapshot* snapshot, ColumnFamily cf,
+                                       IteratorOptions options) const {
+    return std::make_unique<RocksIterator>(*db_, Family(cf), snapshot, std::move(options));
+  }
+
+  StatusOr<bool> SeekInPrefixAt(const rocksdb::Snapshot* snapshot, ColumnFamily cf, std::string_view target,
+                                size_t prefix_bytes, std::string& key, std::string& value) const {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot;
+    const bool has_filter = cf == ColumnFamily::kMvcc || cf == ColumnFamily::kLock;
+    read.prefix_same_as_start = has_filter;
+    read.total_order_seek = !has_filter;
+    const std::string_view prefix = target.substr(0, prefix_bytes);
+    const std::unique_ptr<rocksdb::Iterator> iterator(db_->NewIterator(read, Family(cf)));
+    iterator->Seek(ToSlice(target));
+    if (!iterator->Valid()) {
+      if (!iterator->status().ok()) return ReadError(iterator->status());
+      return false;
+    }
+    const std::string_view found = ToView(iterator->key());
+    if (!found.starts_with(prefix)) return false;
+    key.assign(found);
+    value.assign(ToView(iterator->value()));
+    return true;
+  }
+
+  const rocksdb::Snapshot* GetSnapshot() const { return db_->GetSnapshot(); }
+  void ReleaseSnapshot(const rocksdb::Snapshot* snapshot) const { db_->ReleaseSnapshot(snapshot); }
+
+ private:
+  // Free space is looked at each time this many bytes were written.
+  static constexpr uint64_t kSpaceCheckBytes = 4ull << 20;
+
+  using FamilyHandle = std::unique_ptr<rocksdb::ColumnFamilyHandle>;
+
+  rocksdb::ColumnFamilyHandle* Family(ColumnFamily cf) const { return families_[size_t(cf)].get(); }
+
+  Status OpenError(const rocksdb::Status& s, const StoreOptions& options) const {
+    const std::string what = "opening store " + path_;
+    if (s.IsInvalidArgument() && options.open_mode == StoreOptions::OpenMode::kMustExist) {
+      return NotFoundError(what + ": " + s.ToString());
+    }
+    if (s.IsIOError() && s.ToString().find("lock") != std::string::npos) {
+      return FailedPreconditionError(what + ": in use by another process: " + s.ToString());
+    }
+    return FromRocks(s, what);
+  }
+
+  // B56: a block that fails its checksum is DataLoss for the caller, a device that cannot read is the end.
+  Status ReadError(const rocksdb::Status& s) const {
+    const Status status = FromRocks(s, "reading the store");
+    if (s.IsIOError()) health_->FailFatally(status);
+    return status;
+  }
+
+  // RocksDB tells its listener about failed log writes and syncs; this is the second net.
+  Status AfterWrite(const rocksdb::Status& s, std::string_view what) {
+    if (s.ok()) return OkStatus();
+    const Status status = FromRocks(s, what);
+    if (s.IsNoSpace()) {
+      health_->Fail(status);
+    } else {
+      health_->FailFatally(status);
+    }
+    return status;
+  }
+
+  Status CheckDiskSpaceBefore(const WriteBatch& batch) {
+    const uint64_t bytes = batch.bytes().size();
+    const uint64_t before = written_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    const bool due = before / kSpaceCheckBytes != (before + bytes) / kSpaceCheckBytes;
+    if (!due && !low_space_.load(std::memory_order_relaxed)) return OkStatus();
+    CheckDiskSpace();
+    if (!low_space_.load(std::memory_order_relaxed)) return OkStatus();
+    return Status(Code::kResourceExhausted, "53100", "disk of store " + path_ + " is full");
+  }
+
+  // Sets low_space_. A file system that cannot tell its free space never counts as full.
+  void CheckDiskSpace() {
+    uint64_t free_bytes = 0;
+    const bool known = env_->GetFreeSpace(path_, &free_bytes).ok();
+    low_space_.store(known && free_bytes < disk_reserve_bytes_, std::memory_order_relaxed);
+  }
+
+  const std::string path_;
+  rocksdb::Env* const env_;
+  const uint64_t disk_reserve_bytes_;
+  const std::shared_ptr<Health> health_;
+  std::atomic<uint64_t> written_bytes_{0};
+  std::atomic<bool> low_space_{false};
+  std::unique_ptr<rocksdb::DB> db_;
+  FamilyHandle default_family_;
+  FamilyHandle families_[kColumnFamilyCount];
+};
+
+RocksSnapshot::RocksSnapshot(const RocksDbEngineImpl& engine)
+    : engine_(engine), snapshot_(engine.GetSnapshot()) {}
+RocksSnapshot::~RocksSnapshot() { engine_.ReleaseSnapshot(snapshot_); }
+StatusOr<bool> RocksSnapshot::GetInto(ColumnFamily cf, std::string_view key, std::string& value) const {
+  return engine_.GetAt(snapshot_, cf, key, value);
+}
+std::unique_ptr<Iterator> RocksSnapshot::NewIterator(ColumnFamily cf, IteratorOptions options) const {
+  return engine_.IteratorAt(snapshot_, cf, std::move(options));
+}
+StatusOr<bool> RocksSnapshot::SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
+                                           std::string& key, std::string& value) const {
+  return engine_.SeekInPrefixAt(snapshot_, cf, target, prefix_bytes, key, value);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<RocksDbEngine>> OpenStore(const std::string& path, const StoreOptions& options) {
+  auto engine =
+      std::make_unique<RocksDbEngineImpl>(path, options, std::make_shared<Health>(options.on_fatal));
+  RETURN_IF_ERROR(engine->Open(options));
+  return std::unique_ptr<RocksDbEngine>(std::move(engine));
+}
+
+}  // namespace orrery::storage
