@@ -91,7 +91,9 @@ void CheckSizeAndMarks(const File& file, std::vector<Finding>& findings) {
         findings.push_back({file.path, int(i + 1), "unfinished mark " + mark});
       }
     }
-    if (file.lines[i].size() > 140) findings.push_back({file.path, int(i + 1), "line over 140 characters"});
+    // Characters, not bytes: a byte of the form 10xxxxxx continues one.
+    const auto length = std::count_if(file.lines[i].begin(), file.lines[i].end(), [](char c) { return (c & 0xC0) != 0x80; });
+    if (length > 140) findings.push_back({file.path, int(i + 1), "line over 140 characters"});
   }
   if (header && std::none_of(file.lines.begin(), file.lines.end(), [](const auto& l) { return l == "#pragma once"; })) {
     findings.push_back({file.path, 1, "header without #pragma once"});

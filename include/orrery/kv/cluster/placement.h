@@ -1,0 +1,55 @@
+// Placement: where the replicas and the lease of a range should be. The decision is a pure function of what is
+// known of the nodes; MembershipPlacement feeds it from Membership. Hints only (R13).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "orrery/kv/api/descriptor.h"
+#include "orrery/kv/cluster/membership.h"
+#include "orrery/kv/store/placement_policy.h"
+
+namespace orrery::kv {
+
+struct PlacementNode {
+  NodeId node;
+  StoreId store;
+  bool live = false;
+  bool gone = false;      // silent past the dead timeout, or another node has taken its address: replace it
+  bool draining = false;
+  uint64_t range_count = 0;
+  uint64_t lease_count = 0;
+};
+
+struct PlacementOptions {
+  size_t replication_factor = 3;
+  Duration dead_timeout = std::chrono::minutes(5);
+  uint64_t imbalance_min = 3;  // differences of counts below this move nothing
+};
+
+// `self` holds the lease and asks. One step at a time, in this order: replace what is gone, add what is
+// missing, remove what is too much, even out replicas, even out leases. Deterministic.
+PlacementAction DecidePlacement(const PlacementOptions& options, const std::vector<PlacementNode>& nodes, NodeId self,
+                                const RangeDescriptor& descriptor, const std::vector<NodeId>& active_voters);
+
+// Nodes as DecidePlacement wants them. A node that is silent is gone at once if a live node with another id
+// uses its address: its store was replaced.
+std::vector<PlacementNode> PlacementNodes(const std::vector<NodeState>& states, Duration dead_timeout);
+
+class MembershipPlacement : public PlacementPolicy {
+ public:
+  // `membership` and `clock` outlive it.
+  MembershipPlacement(const Membership& membership, const runtime::Clock& clock, PlacementOptions options)
+      : membership_(membership), clock_(clock), options_(options) {}
+  PlacementAction Decide(const PlacementQuestion& question) override;
+
+ private:
+  const Membership& membership_;
+  const runtime::Clock& clock_;
+  const PlacementOptions options_;
+  runtime::Mutex mutex_{"placement"};
+  // Counts lag behind by a gossip round: moves for balance wait for it, or they overshoot.
+  MonoTime next_balancing_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace orrery::kv
