@@ -51,7 +51,7 @@ class KeyWriter {
   // The value a conditional write is judged by: what the transaction saw before this very write. A version
   // above the read timestamp is WriteTooOldError.
   StatusOr<std::optional<std::string>> ValueBefore() const {
-    if (intent_) return OwnValueBefore();
+    if (intent_) return OwnValueBefore(read_ts_, LockStrength::kExclusive);
     if (!has_newest_) return std::optional<std::string>();
     if (newest_ts_ > read_ts_ && !IsOwnUnlockedVersion()) return WriteTooOldStatus(key_, newest_ts_.Next());
     if (newest_.tombstone) return std::optional<std::string>();
@@ -64,13 +64,15 @@ class KeyWriter {
   }
 
  private:
-  StatusOr<std::optional<std::string>> OwnValueBefore() const {
+  // As of the sequence before this write. A lock strength makes newer versions an error.
+  StatusOr<std::optional<std::string>> OwnValueBefore(Timestamp ts, LockStrength strength) const {
     TxnMeta before = *options_.txn;
     if (before.sequence > 0) --before.sequence;
     MvccReadOptions read;
     read.txn = &before;
     read.ignored = options_.ignored;
-    ASSIGN_OR_RETURN(auto value, MvccGet(batch_, key_, read_ts_, read));
+    read.strength = strength;
+    ASSIGN_OR_RETURN(auto value, MvccGet(batch_, key_, ts, read));
     if (!value) return std::optional<std::string>();
     return std::optional<std::string>(std::move(value->value));
   }
@@ -120,7 +122,7 @@ class KeyWriter {
     if (!has_newest_ || newest_ts_ != held.write_ts) {
       return DataLossError("intent without its provisional value on " + Printable(key_));
     }
-    ASSIGN_OR_RETURN(const auto before, OwnValueBefore());
+    ASSIGN_OR_RETURN(const auto before, OwnValueBefore(held.write_ts, LockStrength::kNone));
     if (held.epoch == txn.epoch && txn.sequence <= held.sequence) return Replay(value, before.has_value());
     std::vector<SequencedValue> history;
     if (held.epoch == txn.epoch) history = NextHistory();
