@@ -17,6 +17,9 @@ using storage::TxnMeta;  // id, epoch, sequence, write timestamp, anchor key, is
 using storage::SequenceRange;
 using storage::TxnStatus;
 
+// PostgreSQL's three (READ UNCOMMITTED is READ COMMITTED). Kept as a number in TxnMeta::isolation.
+enum class IsolationLevel : uint8_t { kReadCommitted = 0, kRepeatableRead = 1, kSerializable = 2 };
+
 struct Transaction {
   TxnMeta meta;
   TxnStatus status = TxnStatus::kPending;

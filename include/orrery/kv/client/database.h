@@ -38,8 +38,6 @@ class Batch {
   std::vector<Response> responses;  // filled in by Run, one a request
 };
 
-enum class IsolationLevel : uint8_t { kReadCommitted = 0, kRepeatableRead = 1, kSerializable = 2 };
-
 struct TxnOptions {
   IsolationLevel isolation = IsolationLevel::kReadCommitted;
   std::string_view name;        // for logs and views

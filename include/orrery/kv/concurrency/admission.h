@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -19,7 +20,9 @@ struct SpanRef {
   std::string_view start;
   std::string_view end;
   SpanRef() = default;
-  SpanRef(std::string_view point) : start(point) {}  // NOLINT: a key is a span
+  template <class Key>
+    requires std::is_convertible_v<const Key&, std::string_view>
+  SpanRef(const Key& point) : start(point) {}  // NOLINT: a key is a span
   SpanRef(std::string_view s, std::string_view e) : start(s), end(e) {}
   SpanRef(const Span& span) : start(span.start), end(span.end) {}  // NOLINT: same meaning
   bool is_point() const { return end.empty(); }

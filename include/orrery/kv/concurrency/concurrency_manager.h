@@ -97,7 +97,7 @@ class ConcurrencyManager {
   size_t lock_count() const { return locks_.size(); }
 
  private:
-  Outcome ScanLocks(Admission& request, Woken& woken);
+  Outcome Blocked(Admission& request, LockTable::ScanResult result, Woken& woken);
 
   const ConcurrencyOptions options_;
   uint64_t next_sequence_ = 1;

@@ -1,7 +1,7 @@
 // LatchManager: keeps requests whose spans conflict from being evaluated at the same time, first come first
 // served. Points are found in an ordered tree; spans (few at a time) by walking their list.
 //
-// Invariant: a request waits only for requests with a smaller sequence, so latches never deadlock.
+// Invariant: a request waits only for requests that entered before it, so latches never deadlock.
 // Pure, not thread-safe (admission.h).
 #pragma once
 
@@ -15,7 +15,7 @@ namespace orrery::kv {
 class LatchManager {
  public:
   // Enters all latches of the request. True: granted now. False: the request is among the woken of a later
-  // Release. Precondition: it has a sequence above every request that is here, and no latches.
+  // Release. Precondition: it has a sequence, which no other request here has, and no latches.
   bool Acquire(Admission& request);
   // Takes the latches out, granted or not, and wakes whom nothing keeps any more.
   void Release(Admission& request, Woken& woken);

@@ -39,6 +39,9 @@ class LockTable {
   explicit LockTable(size_t known_records_max);
   ~LockTable();
 
+  // Unreplicated locks beyond this are not kept: they are only an optimisation (B44).
+  static constexpr size_t kKeysMax = 256 * 1024;
+
   struct ScanResult {
     std::optional<LockWait> wait;               // the first lock in the way; the request stands in its queue
     std::vector<ResolveIntentRequest> resolve;  // locks of transactions known to be finished, or moved away
@@ -50,7 +53,8 @@ class LockTable {
   // Leaves all queues; keys it claimed go to the next.
   void Dequeue(Admission& request, Woken& woken);
 
-  void AddDiscovered(const Admission& request, const storage::LockConflict& conflict);
+  // Evaluation met this lock: remembers it, and queues the request there unless it need not wait any more.
+  void AddDiscovered(Admission& request, const storage::LockConflict& conflict, ScanResult& result, Woken& woken);
   void OnAcquired(const TxnMeta& txn, std::string_view key, LockStrength strength, LockDurability durability);
   void OnUpdated(const TxnMeta& txn, TxnStatus status, SpanRef span, Woken& woken);
   void OnTxnRecord(const TxnRecord& record, Woken& woken);
@@ -67,15 +71,20 @@ class LockTable {
     uint32_t epoch;
     std::vector<SequenceRange> ignored;
   };
-  enum class Visit : uint8_t { kFree, kWaits };
 
   KeyLocks& At(std::string_view key);
-  Visit VisitKey(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
-  bool DropFinished(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
-  LockWait Describe(const Admission& request, const KeyLocks& key, const TxnMeta& holder, LockStrength strength,
-                    bool is_claim) const;
+  KeyLocks* Find(std::string_view key) const;
+  // What keeps `request` from `key` at this moment: a lock, or an earlier claim. Changes nothing.
+  std::optional<LockWait> Obstacle(const Admission& request, const KeyLocks& key, LockStrength strength) const;
+  // Takes locks of finished transactions out of the way: unreplicated ones go, others are to be resolved.
+  void CollectFinished(const Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result,
+                       Woken& woken);
+  // False if the request has to wait here.
+  bool VisitKey(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
+  void Queue(Admission& request, KeyLocks& key, LockStrength strength);
   void HandOver(KeyLocks& key, Woken& woken);
-  void EraseIfUnused(std::string_view key);
+  void EraseIfUnused(KeyLocks& key);
+  const KnownRecord* Known(const TxnMeta& txn) const;
 
   const size_t known_records_max_;
   absl::btree_map<std::string, std::unique_ptr<KeyLocks>, std::less<>> keys_;

@@ -33,7 +33,7 @@ struct RecordMark {
   TxnStatus outcome = TxnStatus::kPending;
   Timestamp commit_ts;    // of kCommitted
   Timestamp low_water;    // a record whose transaction began (min_ts) at or below can no longer be created
-  Timestamp pushed_to;    // it commits above this
+  Timestamp pushed_to;    // it commits at or above this
 };
 
 // Everything a new leaseholder must honour of the old one's reads (R3, R6, B29), in short form.
@@ -70,7 +70,7 @@ class TimestampCache {
 
   // The transaction is finished: its record can never be created (again).
   void MarkFinished(std::string_view txn_id, TxnStatus outcome, Timestamp commit_ts, Timestamp min_ts);
-  // A pusher moved a transaction that has no record yet.
+  // A pusher moved a transaction that has no record yet: it commits at or above `to`.
   void MarkPushed(std::string_view txn_id, Timestamp to, Timestamp min_ts);
   RecordMark GetRecordMark(std::string_view txn_id) const;
 
@@ -84,7 +84,6 @@ class TimestampCache {
     TxnStatus outcome = TxnStatus::kPending;
     Timestamp commit_ts;
     Timestamp pushed_to;
-    Timestamp min_ts;
   };
   template <class Value>
   using Table = absl::flat_hash_map<std::string, Value, StringHash, StringEq>;
@@ -96,7 +95,7 @@ class TimestampCache {
   Mark& MarkOf(std::string_view txn_id, Timestamp min_ts);
   void MaxOverSteps(const Steps& steps, SpanRef span, ReadMark& max) const;
 
-  const TimestampCacheOptions options_;
+  TimestampCacheOptions options_;
   Timestamp keys_low_water_;
   Timestamp records_low_water_;
   Table<ReadMark> points_[2];  // [0] is the page being filled
@@ -104,7 +103,7 @@ class TimestampCache {
   Steps spans_[2];
   Timestamp spans_max_[2];
   Table<Mark> marks_[2];
-  Timestamp marks_max_[2];     // of min_ts and pushed_to
+  Timestamp marks_max_[2];     // of min_ts: once those cannot be created, their marks are not needed
 };
 
 }  // namespace orrery::kv

@@ -42,7 +42,8 @@ class HybridClock {
 
   // A timestamp above every one issued or accepted before.
   Timestamp Now();
-  // The present reading, not consumed: at or above every timestamp issued or accepted before.
+  // The present reading, not consumed: at or above every timestamp issued or accepted before. For comparisons
+  // (is a heartbeat old, is a bound passed), never as the timestamp of an event.
   Timestamp Peek() const;
   // After this, Now() > remote. FailedPrecondition, and no effect, if `remote` lies further than max_offset
   // above our physical clock (T2, B51).

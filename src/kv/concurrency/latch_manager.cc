@@ -1,0 +1,82 @@
+#include "orrery/kv/concurrency/latch_manager.h"
+
+#include <algorithm>
+
+#include "orrery/base/assert.h"
+
+namespace orrery::kv {
+namespace {
+
+template <class Vector, class T>
+void EraseValue(Vector& v, const T& value) {
+  auto it = std::find(v.begin(), v.end(), value);
+  if (it != v.end()) v.erase(it);
+}
+
+bool LatchesConflict(const LatchSpan& a, const LatchSpan& b) {
+  if (a.access == Access::kRead && b.access == Access::kRead) return false;
+  if (a.access == Access::kWrite && b.access == Access::kWrite) return true;
+  const LatchSpan& read = a.access == Access::kRead ? a : b;
+  const LatchSpan& write = a.access == Access::kRead ? b : a;
+  // A write above the read cannot change what it sees.
+  return read.ts.IsZero() || write.ts.IsZero() || write.ts <= read.ts;
+}
+
+}  // namespace
+
+bool LatchManager::ByStart::operator()(const Admission::Latch* a, const Admission::Latch* b) const {
+  if (int order = a->span->span.start.compare(b->span->span.start); order != 0) return order < 0;
+  if (a->owner != b->owner) return a->owner->sequence() < b->owner->sequence();
+  return a->span < b->span;  // both in one request's list of spans
+}
+
+void LatchManager::Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other) {
+  if (!LatchesConflict(*mine.span, *other.span)) return;
+  auto& blocked = other.owner->blocked_;
+  if (!blocked.empty() && blocked.back() == &request) return;  // entered by another of our latches just now
+  blocked.push_back(&request);
+  request.blockers_.push_back(other.owner);
+}
+
+bool LatchManager::Acquire(Admission& request) {
+  ORRERY_ASSERT(request.latches_.empty(), "latches: acquired once before they are released");
+  for (const LatchSpan& span : request.spec_.latches) request.latches_.push_back({&span, &request});
+  for (const Admission::Latch& mine : request.latches_) {
+    const SpanRef& span = mine.span->span;
+    for (auto it = points_.lower_bound(span.start); it != points_.end(); ++it) {
+      if (!span.Contains((*it)->span->span.start)) break;
+      Block(request, mine, **it);
+    }
+    for (const Admission::Latch* other : spans_) {
+      if (span.Overlaps(other->span->span)) Block(request, mine, *other);
+    }
+  }
+  for (const Admission::Latch& mine : request.latches_) {
+    if (mine.span->span.is_point()) {
+      points_.insert(&mine);
+    } else {
+      spans_.push_back(&mine);
+    }
+  }
+  return request.blockers_.empty();
+}
+
+void LatchManager::Release(Admission& request, Woken& woken) {
+  for (const Admission::Latch& mine : request.latches_) {
+    if (mine.span->span.is_point()) {
+      points_.erase(&mine);
+    } else {
+      EraseValue(spans_, &mine);
+    }
+  }
+  request.latches_.clear();
+  for (Admission* blocker : request.blockers_) EraseValue(blocker->blocked_, &request);
+  request.blockers_.clear();
+  for (Admission* waiting : request.blocked_) {
+    EraseValue(waiting->blockers_, &request);
+    if (waiting->blockers_.empty()) woken.push_back(waiting);
+  }
+  request.blocked_.clear();
+}
+
+}  // namespace orrery::kv

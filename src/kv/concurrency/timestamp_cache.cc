@@ -1,0 +1,154 @@
+#include "orrery/kv/concurrency/timestamp_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace orrery::kv {
+namespace {
+
+template <class Table>
+void DropPage(Table (&pages)[2], Timestamp (&max)[2], Timestamp& low_water) {
+  low_water.Forward(max[1]);
+  pages[1] = std::move(pages[0]);
+  pages[0] = Table();
+  max[1] = std::exchange(max[0], Timestamp());
+}
+
+}  // namespace
+
+TimestampCache::TimestampCache(Timestamp low_water, TimestampCacheOptions options)
+    : options_(options), keys_low_water_(low_water), records_low_water_(low_water) {}
+
+TimestampCache::~TimestampCache() = default;
+
+void TimestampCache::Merge(ReadMark& into, Timestamp ts, std::string_view txn_id) {
+  if (ts < into.ts) return;
+  if (ts > into.ts) {
+    into.ts = ts;
+    into.txn_id.assign(txn_id);
+  } else if (into.txn_id != txn_id) {
+    into.txn_id.clear();  // read by several at one timestamp: nobody may write at it
+  }
+}
+
+void TimestampCache::AddRead(SpanRef span, Timestamp ts, std::string_view txn_id) {
+  if (ts < keys_low_water_) return;
+  if (!span.is_point()) return AddSpan(span, ts, txn_id);
+  points_max_[0].Forward(ts);
+  if (auto it = points_[0].find(span.start); it != points_[0].end()) return Merge(it->second, ts, txn_id);
+  if (points_[0].size() >= options_.keys_per_page_max) {
+    DropPage(points_, points_max_, keys_low_water_);
+    points_max_[0] = ts;
+  }
+  points_[0].emplace(std::string(span.start), ReadMark{ts, std::string(txn_id)});
+}
+
+void TimestampCache::AddSpan(SpanRef span, Timestamp ts, std::string_view txn_id) {
+  if (spans_[0].size() + 2 > options_.spans_per_page_max) DropPage(spans_, spans_max_, keys_low_water_);
+  spans_max_[0].Forward(ts);
+  Steps& steps = spans_[0];
+  const auto ensure_boundary = [&](std::string_view key) {
+    auto it = steps.lower_bound(key);
+    if (it != steps.end() && it->first == key) return;
+    ReadMark mark = it == steps.begin() ? ReadMark{} : std::prev(it)->second;
+    steps.emplace(std::string(key), std::move(mark));
+  };
+  ensure_boundary(span.start);
+  ensure_boundary(span.end);
+  for (auto it = steps.lower_bound(span.start); it->first < span.end; ++it) Merge(it->second, ts, txn_id);
+  // Boundaries between equal steps are not needed any more.
+  auto it = steps.lower_bound(span.start);
+  while (it != steps.end() && it->first <= span.end) {
+    const bool same = it == steps.begin() ? it->second == ReadMark{} : std::prev(it)->second == it->second;
+    it = same ? steps.erase(it) : std::next(it);
+  }
+}
+
+void TimestampCache::MaxOverSteps(const Steps& steps, SpanRef span, ReadMark& max) const {
+  auto it = steps.upper_bound(span.start);
+  if (it != steps.begin()) {
+    const ReadMark& at_start = std::prev(it)->second;
+    Merge(max, at_start.ts, at_start.txn_id);
+  }
+  if (span.is_point()) return;
+  for (; it != steps.end() && it->first < span.end; ++it) Merge(max, it->second.ts, it->second.txn_id);
+}
+
+ReadMark TimestampCache::GetMax(SpanRef span) const {
+  ReadMark max{keys_low_water_, ""};
+  for (const auto& page : points_) {
+    if (span.is_point()) {
+      if (auto it = page.find(span.start); it != page.end()) Merge(max, it->second.ts, it->second.txn_id);
+    } else {
+      for (const auto& [key, mark] : page) {  // the maximum does not depend on the order
+        if (span.Contains(key)) Merge(max, mark.ts, mark.txn_id);
+      }
+    }
+  }
+  for (const Steps& steps : spans_) {
+    if (!steps.empty()) MaxOverSteps(steps, span, max);
+  }
+  return max;
+}
+
+Timestamp TimestampCache::WritableAt(std::string_view key, Timestamp ts, std::string_view txn_id) const {
+  const ReadMark mark = GetMax(key);
+  if (ts > mark.ts) return ts;
+  return !txn_id.empty() && mark.txn_id == txn_id ? mark.ts : mark.ts.Next();
+}
+
+TimestampCache::Mark& TimestampCache::MarkOf(std::string_view txn_id, Timestamp min_ts) {
+  if (auto it = marks_[0].find(txn_id); it != marks_[0].end()) {
+    marks_max_[0].Forward(min_ts);
+    return it->second;
+  }
+  if (marks_[0].size() >= options_.records_per_page_max) DropPage(marks_, marks_max_, records_low_water_);
+  marks_max_[0].Forward(min_ts);
+  Mark mark;
+  if (auto it = marks_[1].find(txn_id); it != marks_[1].end()) {
+    mark = it->second;
+    marks_[1].erase(it);
+  }
+  return marks_[0].emplace(std::string(txn_id), mark).first->second;
+}
+
+void TimestampCache::MarkFinished(std::string_view txn_id, TxnStatus outcome, Timestamp commit_ts,
+                                  Timestamp min_ts) {
+  Mark& mark = MarkOf(txn_id, min_ts);
+  mark.outcome = outcome;
+  mark.commit_ts = commit_ts;
+}
+
+void TimestampCache::MarkPushed(std::string_view txn_id, Timestamp to, Timestamp min_ts) {
+  MarkOf(txn_id, min_ts).pushed_to.Forward(to);
+}
+
+RecordMark TimestampCache::GetRecordMark(std::string_view txn_id) const {
+  RecordMark out;
+  out.low_water = records_low_water_;
+  for (const auto& page : marks_) {
+    if (auto it = page.find(txn_id); it != page.end()) {
+      out.outcome = it->second.outcome;
+      out.commit_ts = it->second.commit_ts;
+      out.pushed_to = it->second.pushed_to;
+      break;
+    }
+  }
+  return out;
+}
+
+void TimestampCache::RaiseLowWater(const ReadSummary& summary) {
+  keys_low_water_.Forward(summary.keys);
+  records_low_water_.Forward(summary.records);
+}
+
+ReadSummary TimestampCache::Summarize() const {
+  ReadSummary out{keys_low_water_, records_low_water_};
+  for (int page = 0; page < 2; ++page) {
+    out.keys.Forward(std::max(points_max_[page], spans_max_[page]));
+    out.records.Forward(marks_max_[page]);
+  }
+  return out;
+}
+
+}  // namespace orrery::kv
