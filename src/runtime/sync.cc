@@ -76,7 +76,7 @@ RawMutex& Raw(unsigned char* state) { return *std::launder(reinterpret_cast<RawM
 CondVarState& Cond(unsigned char* state) { return *std::launder(reinterpret_cast<CondVarState*>(state)); }
 
 internal::SyncBackend& Backend() {
-  ORRERY_ASSERT(process.backend != nullptr, "in simulation mode mutexes need a simulator");
+  ORRERY_ASSERT(process.backend != nullptr, "in simulation mode only a simulator's tasks wait");
   return *process.backend;
 }
 
@@ -117,22 +117,33 @@ Mutex::~Mutex() {
 }
 
 void Mutex::Lock() {
-  if (process.simulation) [[unlikely]] return Backend().MutexLock(state_, name_);
+  if (process.simulation) [[unlikely]] {
+    // Without a simulator there is one thread and nothing to exclude: its results are being looked at.
+    if (process.backend) process.backend->MutexLock(state_, name_);
+    return;
+  }
   Raw(state_).Lock();
 }
 
 bool Mutex::TryLock() {
-  if (process.simulation) [[unlikely]] return Backend().MutexTryLock(state_, name_);
+  if (process.simulation) [[unlikely]]
+    return !process.backend || process.backend->MutexTryLock(state_, name_);
   return Raw(state_).TryLock();
 }
 
 void Mutex::Unlock() {
-  if (process.simulation) [[unlikely]] return Backend().MutexUnlock(state_, name_);
+  if (process.simulation) [[unlikely]] {
+    if (process.backend) process.backend->MutexUnlock(state_, name_);
+    return;
+  }
   Raw(state_).Unlock();
 }
 
 void Mutex::AssertHeld() const {
-  if (process.simulation) [[unlikely]] return Backend().MutexAssertHeld(state_);
+  if (process.simulation) [[unlikely]] {
+    if (process.backend) process.backend->MutexAssertHeld(state_);
+    return;
+  }
   Raw(const_cast<unsigned char*>(state_)).AssertHeld();
 }
 
@@ -171,7 +182,10 @@ Status CondVar::Wait(const Context& context, Mutex& mutex) {
 }
 
 void CondVar::NotifyOne() {
-  if (process.simulation) [[unlikely]] return Backend().CondVarNotify(state_, 1);
+  if (process.simulation) [[unlikely]] {
+    if (process.backend) process.backend->CondVarNotify(state_, 1);
+    return;
+  }
   CondVarState& cv = Cond(state_);
   if (cv.head.load(std::memory_order_acquire) == nullptr) return;
   cv.mutex.Lock();
@@ -185,7 +199,10 @@ void CondVar::NotifyOne() {
 }
 
 void CondVar::NotifyAll() {
-  if (process.simulation) [[unlikely]] return Backend().CondVarNotify(state_, SIZE_MAX);
+  if (process.simulation) [[unlikely]] {
+    if (process.backend) process.backend->CondVarNotify(state_, SIZE_MAX);
+    return;
+  }
   CondVarState& cv = Cond(state_);
   if (cv.head.load(std::memory_order_acquire) == nullptr) return;
   cv.mutex.Lock();
