@@ -119,15 +119,13 @@ struct BoundExplain {
 
 struct BoundDdl {
   DdlCommand command;
-  // Queries to run (in the same transaction) before the command; a row in the answer is that error:
-  // existing rows against a new CHECK or NOT NULL.
+  // Queries to parse, bind and run after the command, in the same transaction; a row in the answer is that
+  // error: existing rows against a new CHECK or NOT NULL.
   struct Validation {
-    std::shared_ptr<const BoundStatement> query;
+    std::string sql;
     Status error;
   };
   std::vector<Validation> validations;
-  // CREATE TABLE AS: rows to insert once the table is there; bind `INSERT INTO` it again with them.
-  std::shared_ptr<const BoundStatement> as_query;
 };
 
 // Everything that needs no catalog: the session reads ParsedStatement::node itself.

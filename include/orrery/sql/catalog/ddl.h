@@ -9,6 +9,7 @@
 
 #include "orrery/base/status.h"
 #include "orrery/sql/catalog/descriptor.h"
+#include "orrery/sql/types/datum.h"
 
 namespace orrery::sql {
 
@@ -41,7 +42,8 @@ struct DropConstraintCommand {
   bool if_exists = false;
 };
 struct AddColumnCommand {
-  ColumnDescriptor column;  // without id
+  ColumnDescriptor column;  // without id and `missing`
+  Datum missing;            // what existing rows have in it: its default, evaluated now
   bool if_not_exists = false;
 };
 struct DropColumnCommand {
@@ -73,13 +75,13 @@ struct RenameCommand {
 using DdlCommand = std::variant<CreateTableCommand, DropTablesCommand, TruncateTablesCommand, AlterTableCommand,
                                 RenameCommand>;
 
-struct Notice {
+struct DdlNotice {
   std::string severity;  // NOTICE, WARNING
   std::string sqlstate;
   std::string message;
 };
 struct DdlResult {
-  std::vector<Notice> notices;
+  std::vector<DdlNotice> notices;
   bool skipped = false;  // IF [NOT] EXISTS had nothing to do
 };
 

@@ -21,7 +21,6 @@ struct ParsedConstraint {
   std::string name;                  // empty: to be chosen
   std::vector<std::string> columns;  // kPrimaryKey
   ParsedExprPtr check;
-  std::string check_sql;             // the text between the parentheses
   int position = -1;
 };
 
@@ -31,7 +30,6 @@ struct ParsedColumnDefinition {
   bool not_null = false;
   bool null = false;  // an explicit NULL
   ParsedExprPtr default_value;
-  std::string default_sql;
   std::vector<ParsedConstraint> constraints;
   int position = -1;
 };
@@ -76,7 +74,6 @@ struct ParsedAlterTable {
     ParsedColumnDefinition column;
     ParsedConstraint constraint;
     ParsedExprPtr expr;
-    std::string expr_sql;
     int position = -1;
   };
   ParsedTableName table;

@@ -1,0 +1,144 @@
+#include "sql/catalog/row_rewrite.h"
+
+#include <algorithm>
+
+#include "orrery/kv/api/errors.h"
+#include "orrery/sql/types/text_io.h"
+
+namespace orrery::sql {
+
+namespace {
+
+// A full row by the source's ordinals.
+Status DecodeRow(const Table& table, std::string_view key, std::string_view value, const TupleReader& tuple,
+                 const TupleReader& inexact_keys, std::vector<Datum>& row) {
+  row.assign(table.columns().size(), Datum());
+  if (!key.starts_with(table.key_prefix)) return DataLossError("row key outside its table");
+  key.remove_prefix(table.key_prefix.size());
+  for (const Table::KeyPart& part : table.key)
+    RETURN_IF_ERROR(ReadKeyColumn(key, part.type, part.direction, row[part.ordinal]));
+  RETURN_IF_ERROR(tuple.Read(value, row));
+  return inexact_keys.Read(value, row);
+}
+
+TupleReader ValueReader(const Table& table) {
+  std::vector<TupleReader::Column> columns;
+  for (const uint32_t ordinal : table.value_ordinals) {
+    const ColumnDescriptor& column = table.columns()[ordinal];
+    Datum missing;
+    if (column.missing) {
+      // The stored default is a tuple of this one column.
+      TupleReader one({{.id = column.id, .type = column.type, .slot = 0, .missing = Datum()}});
+      Datum value;
+      if (one.Read(*column.missing, std::span(&value, 1)).ok()) missing = value.Owned();
+    }
+    columns.push_back({.id = column.id, .type = column.type, .slot = ordinal, .missing = missing});
+  }
+  return TupleReader(std::move(columns));
+}
+
+TupleReader KeyReader(const Table& table) {
+  std::vector<TupleReader::Column> columns;
+  for (const Table::KeyPart& part : table.key)
+    columns.push_back({.id = table.columns()[part.ordinal].id, .type = part.type, .slot = part.ordinal, .missing = {}});
+  return TupleReader(std::move(columns), TupleReader::Absent::kKeep);
+}
+
+// Columns that go into the value: those outside the key, and key columns whose key form is not exact.
+void EncodeRow(const Table& table, std::span<const Datum> row, std::string& key, std::string& value) {
+  key = table.key_prefix;
+  for (const Table::KeyPart& part : table.key) AppendKeyColumn(key, part.type, row[part.ordinal], part.direction);
+  std::vector<std::pair<TupleColumn, uint32_t>> stored;
+  for (size_t i = 0; i < table.value_columns.size(); ++i)
+    stored.push_back({table.value_columns[i], table.value_ordinals[i]});
+  for (const Table::KeyPart& part : table.key)
+    if (!KeyIsExact(part.type, row[part.ordinal]))
+      stored.push_back({{table.columns()[part.ordinal].id, part.type}, part.ordinal});
+  std::sort(stored.begin(), stored.end(), [](const auto& a, const auto& b) { return a.first.id < b.first.id; });
+  std::vector<TupleColumn> columns;
+  std::vector<Datum> values;
+  for (const auto& [column, ordinal] : stored) {
+    columns.push_back(column);
+    values.push_back(row[ordinal]);
+  }
+  value.clear();
+  AppendTuple(value, columns, values);
+}
+
+Status DuplicateKey(const Table& to, std::string_view key) {
+  std::vector<Datum> row(to.columns().size());
+  key.remove_prefix(std::min(key.size(), to.key_prefix.size()));
+  std::string names, values;
+  for (const Table::KeyPart& part : to.key) {
+    Datum value;
+    if (!ReadKeyColumn(key, part.type, part.direction, value).ok()) break;
+    names += (names.empty() ? "" : ", ") + to.columns()[part.ordinal].name;
+    values += (values.empty() ? "" : ", ") + FormatText(part.type, value, FormatContext());
+  }
+  ErrorFields fields;
+  fields.detail = "Key (" + names + ")=(" + values + ") is duplicated.";
+  fields.schema = to.schema_name;
+  fields.table = to.name();
+  fields.constraint = to.descriptor.primary_key_name;
+  return Status(Code::kAlreadyExists, "23505",
+                "could not create unique index \"" + to.descriptor.primary_key_name + "\"")
+      .WithFields(fields);
+}
+
+Status WriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& txn, const Table& to, kv::Batch& rows,
+                 RewriteOptions::Writes writes) {
+  if (rows.requests.empty()) return OkStatus();
+  const Status status = writes == RewriteOptions::Writes::kInTxn
+                            ? txn.Run(context, rows)
+                            : db.RunTxn(context, "rewrite rows", [&](kv::Txn& beside) {
+                                kv::Batch copy = rows;
+                                return beside.RunAndCommit(context, copy);
+                              });
+  rows.Clear();
+  if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) return DuplicateKey(to, failed->key);
+  return status;
+}
+
+}  // namespace
+
+Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& txn, const Table& from,
+                   const Table& to, const RewriteOptions& options) {
+  const TupleReader values = ValueReader(from);
+  const TupleReader keys = KeyReader(from);
+  std::vector<int> source_of;  // by the ordinals of `to`
+  for (const ColumnDescriptor& column : to.columns()) source_of.push_back(from.OrdinalOfId(column.id));
+  std::optional<kv::Span> rest = kv::Span{from.key_prefix, ordered::PrefixEnd(from.key_prefix)};
+  std::vector<Datum> old_row;
+  std::vector<Datum> new_row(to.columns().size());
+  kv::Batch write;
+  std::string key, value;
+  while (rest) {
+    kv::Batch read;
+    read.Scan(*rest);
+    read.max_keys = options.batch_rows;
+    RETURN_IF_ERROR(txn.Run(context, read));
+    const auto& response = std::get<kv::ScanResponse>(read.responses[0]);
+    for (auto cursor = response.rows.Begin(); cursor.Next();) {
+      RETURN_IF_ERROR(DecodeRow(from, cursor.key(), cursor.value(), values, keys, old_row));
+      for (size_t i = 0; i < new_row.size(); ++i)
+        new_row[i] = source_of[i] < 0 ? Datum() : old_row[size_t(source_of[i])];
+      for (const Table::KeyPart& part : to.key) {
+        if (!new_row[part.ordinal].is_null()) continue;
+        ErrorFields fields;
+        fields.schema = to.schema_name;
+        fields.table = to.name();
+        fields.column = to.columns()[part.ordinal].name;
+        return Status(Code::kFailedPrecondition, "23502",
+                      "column \"" + fields.column + "\" of relation \"" + to.name() + "\" contains null values")
+            .WithFields(fields);
+      }
+      EncodeRow(to, new_row, key, value);
+      write.Insert(key, value);
+    }
+    RETURN_IF_ERROR(WriteRows(context, db, txn, to, write, options.writes));
+    rest = response.resume;
+  }
+  return OkStatus();
+}
+
+}  // namespace orrery::sql

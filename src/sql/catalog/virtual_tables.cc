@@ -1,0 +1,2 @@
+#include "orrery/sql/catalog/virtual_table.h"
+namespace orrery::sql { std::vector<TablePtr> BuildVirtualTables() { return {}; } }
