@@ -132,7 +132,10 @@ Message Raft::VoteAnswer(const Message& m, bool reject) const {
 // voters that still believe in the joint configuration and need their votes.
 void Raft::LearnCommit(const Message& m) {
   if (IsLeader() || m.commit <= log_.committed()) return;
-  if (log_.Matches({m.log_term, m.commit})) log_.CommitTo(m.commit);  // same entry, same log up to it (I2)
+  if (!log_.Matches({m.log_term, m.commit})) return;
+  log_.CommitTo(m.commit);  // same entry, same log up to it (I2)
+  // A candidate that now knows of a membership it has not applied must not count votes by the older one.
+  if (role_ != Role::kFollower && HasUnappliedConfChange()) BecomeFollower(term_, ReplicaId());
 }
 
 void Raft::HandleVoteResponse(const Message& m) {

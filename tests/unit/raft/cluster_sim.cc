@@ -21,6 +21,11 @@ ConfState VotersUpTo(uint64_t n) {
 ClusterSim::ClusterSim(uint64_t seed, SimCounts& counts) : rng_(seed), counts_(counts), nodes_(kReplicas) {
   const ConfState initial = VotersUpTo(3 + seed % 3);
   if (seed % 4 == 0) rate_error_ppm_ = 100'000;
+  if (seed % 3 == 0) long_delay_ = 0.2;
+  if (seed % 3 == 1) restart_chance_ = 0.2;
+  if (seed % 5 == 0) membership_chance_ = 0.3;
+  if (seed % 5 == 1) campaign_chance_ = 0.1;
+  if (seed % 5 == 2) slow_apply_ = 0.97;
   for (int i = 0; i < kReplicas; ++i) {
     Node& node = nodes_[i];
     node.id = ReplicaId(uint64_t(i + 1));
@@ -48,6 +53,7 @@ void ClusterSim::Start(Node& node) {
   node.seen_commit = RaftIndex();
   Config config{.id = node.id, .applied = node.applied, .start_time = NowOf(node), .seed = rng_(),
                 .start_mode = node.lives++ == 0 ? StartMode::kFresh : StartMode::kRestarted,
+                .election_timeout = 100ms, .heartbeat_interval = 20ms, .lease_duration = 85ms,
                 .clock_rate_error_ppm = rate_error_ppm_, .initial_read_promise = node.promise_bound,
                 .max_message_bytes = 200, .max_apply_bytes = 400, .max_inflight_messages = 4,
                 .max_inflight_bytes = 2000, .max_uncommitted_bytes = 4000, .max_cached_bytes = 100,
@@ -76,7 +82,7 @@ void ClusterSim::Step() {
   DeliverDue();
   ReportLateSnapshots();
   for (Node& node : nodes_) {
-    if (node.raw) Work(node);
+    if (node.raw && node.paused_until <= time_) Work(node);
   }
   CheckLeases();
   if (Chance(0.4)) RandomRequest();
@@ -88,6 +94,10 @@ void ClusterSim::DeliverDue() {
     Message m = flights_.begin()->second;
     flights_.erase(flights_.begin());
     Node& to = nodes_[m.to.value() - 1];
+    if (to.raw && to.paused_until > time_) {
+      flights_.emplace(to.paused_until, std::move(m));
+      continue;
+    }
     if (!to.raw || cut_.contains({m.from.value(), m.to.value()})) continue;
     const Status status = to.raw->Step(m, NowOf(to));
     if (!status.ok()) Fail("step of " + ToString(m) + ": " + status.ToString());
@@ -108,10 +118,10 @@ void ClusterSim::ReportLateSnapshots() {
 void ClusterSim::SendAll(std::vector<Message>& messages) {
   for (Message& m : messages) {
     // The driver's duty: every kSnap is reported in the end, here by its sender's patience running out.
-    if (m.type == MessageType::kSnap) snapshot_reports_.emplace(time_ + 3000 * kMs, std::pair(m.from, m.to));
+    if (m.type == MessageType::kSnap) snapshot_reports_.emplace(time_ + 400 * kMs, std::pair(m.from, m.to));
     const int copies = Chance(loss_) ? 0 : faults_ && Chance(0.03) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
-      const int64_t longest = faults_ && Chance(0.03) ? 2500 * kMs : 8 * kMs;
+      const int64_t longest = faults_ && Chance(long_delay_) ? 300 * kMs : 6 * kMs;
       flights_.emplace(time_ + int64_t(Below(uint64_t(longest))), m);
     }
   }
@@ -121,7 +131,7 @@ void ClusterSim::Work(Node& node) {
   if (Chance(0.3)) node.raw->Tick(NowOf(node));
   if (node.raw->HasReady() && Chance(0.7)) TakeReady(node);
   while (!node.writes.empty() && !Chance(slow_disk_)) CompleteWrite(node);
-  while (!node.to_apply.empty() && !Chance(0.3)) ApplyOne(node);
+  while (!node.to_apply.empty() && !Chance(faults_ ? slow_apply_ : 0.1)) ApplyOne(node);
   if (Chance(0.004)) Compact(node);
 }
 
@@ -223,7 +233,7 @@ ClusterSim::Node* ClusterSim::Leader() {
 }
 
 void ClusterSim::RandomRequest() {
-  if (faults_ && Chance(0.01)) {
+  if (faults_ && Chance(campaign_chance_)) {
     Node& node = nodes_[Below(nodes_.size())];
     if (node.raw) (void)node.raw->Campaign(NowOf(node));
     return;
@@ -247,9 +257,9 @@ void ClusterSim::RequestOnLeader(Node& node) {
   } else if (dice < 0.9) {
     read_clock_ += int64_t(Below(10));
     node.raw->SetReadPromise({read_clock_ + 50, 0});
-  } else if (dice < 0.93 && faults_) {
+  } else if (dice < 0.96 && Chance(membership_chance_) && faults_) {
     ProposeMembership(node);
-  } else if (dice < 0.94 && faults_) {
+  } else if (dice > 0.985 && faults_) {
     const ReplicaId to(Below(kReplicas) + 1);
     if (node.raw->TransferLeadership(to, NowOf(node)).ok()) ++counts_.transfers;
   }
@@ -298,7 +308,9 @@ void ClusterSim::Faults() {
     if (node.raw) Crash(node);
   }
   for (Node& node : nodes_) {
-    if (!node.raw && Chance(0.01)) Start(node);
+    if (!node.raw && Chance(restart_chance_)) Start(node);
+    // A stop-the-world pause: the node's clock runs on, and its first act may be to ask for its lease.
+    if (node.raw && Chance(0.0005)) node.paused_until = time_ + int64_t(Below(400 * kMs));
   }
   if (Chance(0.003)) {
     cut_.clear();
@@ -446,6 +458,12 @@ void ClusterSim::CheckLeases() {
       Fail("I7: replica " + ToString(node.id) + " holds a lease after a later election");
     }
     served_reads_.Forward(lease.promised_read_ts);
+    // B13: whatever earlier leaders may have acknowledged is applied before the first read.
+    for (size_t i = decided_.size(); i > 0 && counts_.lease_reads % 16 == 0; --i) {
+      if (decided_[i - 1].term >= newest_term) continue;
+      if (node.applied < decided_[i - 1].index) Fail("B13: lease before earlier entries are applied");
+      break;
+    }
     ++counts_.lease_reads;
   }
 }

@@ -62,6 +62,7 @@ class ClusterSim {
     double rate = 1;
     int64_t offset = 0;
     int lives = 0;
+    int64_t paused_until = 0;
   };
   struct Seen {
     RaftTerm previous_term;
@@ -109,6 +110,12 @@ class ClusterSim {
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // directed links
   double loss_ = 0.02;
   double slow_disk_ = 0.3;
+  // The temper of a seed.
+  double long_delay_ = 0.03;
+  double restart_chance_ = 0.01;
+  double membership_chance_ = 0.05;
+  double campaign_chance_ = 0.01;
+  double slow_apply_ = 0.3;
   bool faults_ = true;
   uint32_t rate_error_ppm_ = 10'000;
   uint64_t next_payload_ = 1;
