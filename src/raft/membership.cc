@@ -94,10 +94,14 @@ Status Raft::TransferLeadership(ReplicaId to, MonoTime now) {
   return OkStatus();
 }
 
-void Raft::MaybeSendTimeoutNow() {
-  if (!IsLeader() || !transfer_target_ || timeout_now_sent_) return;
+bool Raft::TimeoutNowDue() const {
+  if (!IsLeader() || !transfer_target_ || timeout_now_sent_) return false;
   const auto target = progress_.find(transfer_target_);
-  if (target == progress_.end() || target->second.match != log_.last_index()) return;
+  return target != progress_.end() && target->second.match == log_.last_index();
+}
+
+void Raft::MaybeSendTimeoutNow() {
+  if (!TimeoutNowDue()) return;
   Message m = MessageFromLeader(MessageType::kTimeoutNow, transfer_target_);
   m.index = log_.last_index();
   m.log_term = log_.last_term();

@@ -87,6 +87,9 @@ class Raft {
   Status CheckProposal() const;
   EntryId AppendAsLeader(EntryKind kind, std::string payload);
   void FlushAppends();
+  bool MayFill(const Progress& peer) const;
+  bool WantsAppend(const Progress& peer) const;
+  bool HasAppendsToSend() const;
   bool SendAppend(ReplicaId to, Progress& peer);
   bool SendSnapshot(ReplicaId to, Progress& peer);
   void BroadcastHeartbeat();
@@ -113,6 +116,7 @@ class Raft {
   void MaybeLeaveJoint();
   void AdoptConf(ConfState conf);
   void StepDownRemoved();
+  bool TimeoutNowDue() const;
   void MaybeSendTimeoutNow();
   void AbandonTransfer();
 

@@ -7,7 +7,7 @@ namespace orrery::raft {
 bool Raft::HasReady() const {
   const bool to_write = log_.HasUnstaged() || self_vote_unstaged_ ||
                         staged_hard_state_ != HardState{term_, vote_, log_.committed()};
-  const bool to_send = appends_due_ || !messages_.empty() || !messages_after_persist_.empty();
+  const bool to_send = HasAppendsToSend() || !messages_.empty() || !messages_after_persist_.empty();
   const bool reads = !read_states_.empty() || (!unstarted_reads_.empty() && CommittedInTerm());
   return to_write || to_send || reads || log_.HasApplicable() ||
          staged_soft_state_ != SoftState{role_, leader_, term_};

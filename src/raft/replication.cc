@@ -1,4 +1,6 @@
 // The leader's side of replication (§5.3, §5.4.2).
+#include <algorithm>
+
 #include "raft/raft.h"
 
 namespace orrery::raft {
@@ -46,23 +48,36 @@ void Raft::FlushAppends() {
   MaybeSendTimeoutNow();
 }
 
+bool Raft::MayFill(const Progress& peer) const {
+  return peer.next <= log_.last_index() && !peer.inflights.Full(config_);
+}
+
+bool Raft::WantsAppend(const Progress& peer) const {
+  if (peer.state == ProgressState::kSnapshot) return false;
+  if (peer.state == ProgressState::kProbe) return !peer.probe_sent && (peer.probe_wanted || MayFill(peer));
+  if (peer.probe_wanted || MayFill(peer)) return true;
+  // The commit index is news of its own, but waits for its turn when the window is full.
+  return !peer.inflights.Full(config_) && peer.sent_commit < std::min(log_.committed(), peer.next.Prev());
+}
+
+bool Raft::HasAppendsToSend() const {
+  if (!appends_due_) return false;
+  if (TimeoutNowDue()) return true;
+  return std::any_of(progress_.begin(), progress_.end(), [&](const auto& item) {
+    return item.first != config_.id && WantsAppend(item.second);
+  });
+}
+
 // One kApp if there is something to say and the window allows it. True: there may be more to send.
 bool Raft::SendAppend(ReplicaId to, Progress& peer) {
-  const bool full = peer.inflights.Full(config_);
-  const bool waiting = peer.state == ProgressState::kProbe ? peer.probe_sent : full && !peer.probe_wanted;
-  if (peer.state == ProgressState::kSnapshot || waiting) return false;
-  const bool has_entries = peer.next <= log_.last_index() && !full;
-  const RaftIndex known_commit = std::min(log_.committed(), peer.next.Prev());
-  const bool has_commit = peer.state == ProgressState::kReplicate && peer.sent_commit < known_commit;
-  if (!has_entries && !has_commit && !peer.probe_wanted) return false;
-
+  if (!WantsAppend(peer)) return false;
   const auto previous_term = log_.Term(peer.next.Prev());
   if (!previous_term.ok() || peer.next < log_.FirstIndex()) return SendSnapshot(to, peer);
   Message m = MessageFromLeader(MessageType::kApp, to);
   m.index = peer.next.Prev();
   m.log_term = *previous_term;
   m.commit = log_.committed();
-  if (has_entries) {
+  if (MayFill(peer)) {
     auto entries = log_.Slice(peer.next, log_.last_index().Next(), config_.max_message_bytes);
     if (!entries.ok()) {
       if (entries.status().code() == Code::kOutOfRange) return SendSnapshot(to, peer);
@@ -75,9 +90,7 @@ bool Raft::SendAppend(ReplicaId to, Progress& peer) {
   size_t bytes = 0;
   for (const Entry& entry : m.entries) bytes += EntryBytes(entry);
   peer.OnSent(m.entries.size(), last, bytes);
-  if (peer.state == ProgressState::kReplicate) {
-    peer.sent_commit = std::max(peer.sent_commit, std::min(m.commit, last));
-  }
+  peer.sent_commit = std::max(peer.sent_commit, std::min(m.commit, last));
   Send(std::move(m));
   return peer.state == ProgressState::kReplicate;
 }

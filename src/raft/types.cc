@@ -87,9 +87,14 @@ std::string ToString(const ConfState& conf) {
 std::string ToString(const Message& m) {
   std::string out = ToString(m.from) + "->" + ToString(m.to) + " " + std::string(MessageTypeName(m.type)) +
                     " term=" + ToString(m.term);
-  if (m.index || m.log_term) out += " at=" + At(m.log_term, m.index);
-  if (m.commit) out += " commit=" + ToString(m.commit);
-  if (m.reject) out += m.type == MessageType::kAppResp ? " reject hint=" + ToString(m.reject_hint) : " reject";
+  const bool vote_answer = m.type == MessageType::kVoteResp || m.type == MessageType::kPreVoteResp;
+  if (m.type == MessageType::kAppResp) {
+    out += " at=" + ToString(m.index);
+  } else if (m.index) {
+    out += " at=" + At(m.log_term, m.index);
+  }
+  if (m.commit) out += " commit=" + (vote_answer ? At(m.log_term, m.commit) : ToString(m.commit));
+  if (m.reject) out += m.type == MessageType::kAppResp ? " reject hint=" + At(m.log_term, m.reject_hint) : " reject";
   if (m.leader_transfer) out += " transfer";
   if (m.read_round) out += " round=" + std::to_string(m.read_round);
   if (!m.read_promise.IsZero()) out += " promise=" + std::to_string(m.read_promise.wall_ns);

@@ -60,7 +60,7 @@ std::string Describe(ReplicaId id, const Ready& ready) {
 std::string Interaction::Handle(const transcript::Command& command) {
   const std::string& name = command.name;
   if (name == "add-nodes") return AddNodes(command);
-  if (name == "tick") return Tick(command);
+  if (name == "tick" || name == "run") return Tick(command);
   if (name == "deliver-msgs") return DeliverMessages(command);
   if (name == "stabilize") return Stabilize(command);
   if (name == "persist") return CompleteWrite(ReplicaId(std::stoull(command.args.at(0))));
@@ -122,6 +122,7 @@ std::string Interaction::Tick(const transcript::Command& command) {
   for (uint64_t ms = command.GetUint("ms", 100); ms > 0; ms -= std::min<uint64_t>(ms, 100)) {
     now_ = now_ + std::chrono::milliseconds(std::min<uint64_t>(ms, 100));
     for (const ReplicaId id : ids) nodes_.at(id).raw->Tick(now_);
+    if (command.name == "run") Stabilize(command);
   }
   return Ms(now_);
 }

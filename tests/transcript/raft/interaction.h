@@ -5,6 +5,7 @@
 //   campaign N · propose N text · propose-conf-change N v4 l3 r2 | leave [joint=auto|explicit]
 //   transfer N to=M · read-index N context=C · set-promise N ts=T
 //   tick [nodes] ms=T            lets time pass in steps of 100ms, ticking the named nodes (default: all)
+//   run [nodes] ms=T             as tick, with a quiet stabilize of these nodes after each step
 //   process-ready N...           takes one Ready each and carries it out (async: the write stays under way)
 //   persist N                    async: completes the oldest write under way
 //   deliver-msgs [to=N] [from=N] [type=App] [drop]   delivers (or drops) what is in flight
