@@ -152,8 +152,18 @@ void Raft::HandleTimeoutNow(const Message& m) {
   // A stale one is dropped: other term, other leader, or another log than it was meant for (B11).
   if (role_ != Role::kFollower || leader_ != m.from) return;
   if (m.index != log_.last_index() || m.log_term != log_.last_term()) return;
-  if (!IsPromotable() || HasUnappliedConfChange()) return;
-  StartCampaign(CampaignKind::kTransfer);
+  if (!IsPromotable()) return;
+  // The news of the leader's own removal usually comes just before this: campaign once that is applied (B15).
+  if (HasUnappliedConfChange()) deferred_campaign_ = {m.log_term, m.index};
+  else StartCampaign(CampaignKind::kTransfer);
+}
+
+void Raft::MaybeCampaignDeferred() {
+  if (!deferred_campaign_ || HasUnappliedConfChange()) return;
+  const EntryId last{log_.last_term(), log_.last_index()};
+  if (std::exchange(deferred_campaign_, std::nullopt) == last && IsPromotable()) {
+    StartCampaign(CampaignKind::kTransfer);
+  }
 }
 
 }  // namespace orrery::raft

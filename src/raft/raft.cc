@@ -80,6 +80,7 @@ void Raft::BecomeFollower(RaftTerm term, ReplicaId leader) {
 }
 
 void Raft::LeaveRole() {
+  deferred_campaign_.reset();
   votes_.clear();
   self_vote_unstaged_ = false;
   progress_.clear();

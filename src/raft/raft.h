@@ -79,6 +79,7 @@ class Raft {
   void BecomeLeader();
   void HandleVoteRequest(const Message& m);
   void HandleVoteResponse(const Message& m);
+  void MaybeCampaignDeferred();
   Message VoteAnswer(const Message& m, bool reject) const;
   void LearnCommit(const Message& m);
   void HandleTimeoutNow(const Message& m);
@@ -141,6 +142,7 @@ class Raft {
   Votes votes_;                  // of the present campaign
   bool self_vote_unstaged_ = false;
   MonoTime election_deadline_;
+  std::optional<EntryId> deferred_campaign_;  // a TimeoutNow for this log end waits for applies; of this term
   // Until then this replica keeps its promise to a leader: no vote for another, no campaign (B12, 7b).
   MonoTime bound_until_ = kNever;
 

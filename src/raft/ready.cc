@@ -63,6 +63,7 @@ void Raft::OnPersisted(PersistToken token, MonoTime now) {
 void Raft::OnApplied(RaftIndex index) {
   log_.OnApplied(index);
   MaybeLeaveJoint();
+  MaybeCampaignDeferred();
 }
 
 }  // namespace orrery::raft

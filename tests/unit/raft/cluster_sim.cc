@@ -413,16 +413,20 @@ void ClusterSim::CheckLeader(Node& node) {
   if (node.disk.hard_state().term != status.term || node.disk.hard_state().vote != node.id) {
     Fail("B2: leads a term it has not made durable");
   }
-  // I3: the log has every entry decided so far (its own no-op, not staged yet, lies beyond them).
+  // I3: the log has every decided entry of earlier terms (news of a late election may follow a later leader's).
   for (size_t i = 0; i < decided_.size(); ++i) {
     const RaftIndex index(i + 1 + kBootstrapIndex.value());
-    if (index < node.view.FirstIndex()) continue;
+    if (index < node.view.FirstIndex() || decided_[i].term >= status.term) continue;
     const auto term = node.view.Term(index);
     if (!term.ok() || *term != decided_[i].term) return Fail("I3: new leader lacks index " + ToString(index));
   }
   // B29, R7: it knows of every read an earlier leader may have served.
-  if (!served_reads_.IsZero()) ++counts_.takeovers_after_reads;
-  if (node.raw->PriorReadPromise() < served_reads_) Fail("B29: new leader does not know of reads served");
+  Timestamp served;
+  for (const auto& [term, ts] : served_reads_) {
+    if (term < status.term) served.Forward(ts);
+  }
+  if (!served.IsZero()) ++counts_.takeovers_after_reads;
+  if (node.raw->PriorReadPromise() < served) Fail("B29: new leader does not know of reads served");
 }
 
 void ClusterSim::CheckCommit(Node& node) {
@@ -457,7 +461,7 @@ void ClusterSim::CheckLeases() {
     if (newest_leader != node.id || newest_term != node.raw->GetStatus().term) {
       Fail("I7: replica " + ToString(node.id) + " holds a lease after a later election");
     }
-    served_reads_.Forward(lease.promised_read_ts);
+    served_reads_[newest_term].Forward(lease.promised_read_ts);
     // B13: whatever earlier leaders may have acknowledged is applied before the first read.
     for (size_t i = decided_.size(); i > 0 && counts_.lease_reads % 16 == 0; --i) {
       if (decided_[i - 1].term >= newest_term) continue;

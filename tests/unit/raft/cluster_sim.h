@@ -126,7 +126,7 @@ class ClusterSim {
   std::map<std::pair<RaftIndex, RaftTerm>, Seen> entries_;
   std::vector<Entry> decided_;         // [i] = entry kBootstrapIndex + i + 1
   RaftIndex committed_anywhere_ = kBootstrapIndex;
-  Timestamp served_reads_;             // highest timestamp read under a lease
+  std::map<RaftTerm, Timestamp> served_reads_;  // highest timestamp read under a lease, by the leader's term
   std::map<uint64_t, RaftIndex> read_floor_;
   int64_t read_clock_ = 100;
 };
