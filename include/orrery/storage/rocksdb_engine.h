@@ -15,11 +15,6 @@
 
 #include "orrery/storage/engine.h"
 
-namespace rocksdb {
-class DB;
-class Env;
-}  // namespace rocksdb
-
 namespace orrery::storage {
 
 struct StoreOptions {
@@ -30,17 +25,12 @@ struct StoreOptions {
   OpenMode open_mode = OpenMode::kCreateIfMissing;
   // Called once with the first fatal error, from any thread. Empty: prints it and aborts the process.
   std::function<void(const Status&)> on_fatal;
-  rocksdb::Env* env = nullptr;                  // tests: memory files, injected errors. Must outlive the store
-};
-
-class RocksDbEngine : public Engine {
- public:
-  // For tests of the options and for observability; never for decisions.
-  virtual rocksdb::DB& db() = 0;
 };
 
 // Opens (or creates) the store in folder `path`. DataLoss if RocksDB finds its files damaged or inconsistent;
 // FailedPrecondition if another process holds it; NotFound with kMustExist.
-StatusOr<std::unique_ptr<RocksDbEngine>> OpenStore(const std::string& path, const StoreOptions& options);
+StatusOr<std::unique_ptr<Engine>> OpenStore(const std::string& path, const StoreOptions& options);
+// The same over files in memory that end with the store: real RocksDB for tests.
+StatusOr<std::unique_ptr<Engine>> OpenStoreInMemory(const StoreOptions& options);
 
 }  // namespace orrery::storage

@@ -9,11 +9,10 @@
 
 #include "orrery/runtime/sync.h"
 #include "rocksdb/cache.h"
-#include "rocksdb/db.h"
-#include "rocksdb/env.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/write_batch.h"
 #include "storage/engine/rocksdb_options.h"
+#include "storage/engine/rocksdb_store.h"
 
 namespace orrery::storage {
 namespace {
@@ -65,9 +64,50 @@ class Health {
   Status error_ ABSL_GUARDED_BY(mutex_);
 };
 
-class ErrorListener final : public rocksdb::EventListener {
+// Iterators kept for point seeks, which would otherwise spend most of their time making one. A kept iterator
+// is refreshed before use, so it sees the newest state. It pins memtables and files, so all are dropped when a
+// flush or compaction ends; and when a range was deleted, so that no refresh has to find new range tombstones.
+class SeekerPool {
  public:
-  explicit ErrorListener(std::shared_ptr<Health> health) : health_(std::move(health)) {}
+  struct Seeker {
+    std::unique_ptr<rocksdb::Iterator> iterator;
+    uint64_t generation = 0;
+  };
+
+  // Without iterator: none is kept, and the caller makes one.
+  Seeker Take(ColumnFamily cf) {
+    runtime::MutexLock lock(mutex_);
+    auto& kept = kept_[size_t(cf)];
+    if (kept.empty()) return Seeker{nullptr, generation_};
+    Seeker seeker{std::move(kept.back()), generation_};
+    kept.pop_back();
+    return seeker;
+  }
+  void Return(ColumnFamily cf, Seeker seeker) {
+    runtime::MutexLock lock(mutex_);
+    if (seeker.generation != generation_ || kept_[size_t(cf)].size() >= kKeptMax) return;
+    kept_[size_t(cf)].push_back(std::move(seeker.iterator));
+  }
+  void Clear() {
+    std::vector<std::unique_ptr<rocksdb::Iterator>> doomed[kColumnFamilyCount];
+    runtime::MutexLock lock(mutex_);
+    ++generation_;
+    std::swap(kept_, doomed);
+  }
+
+ private:
+  static constexpr size_t kKeptMax = 16;
+  runtime::Mutex mutex_{"store_seekers"};
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> kept_[kColumnFamilyCount] ABSL_GUARDED_BY(mutex_);
+};
+
+class StoreListener final : public rocksdb::EventListener {
+ public:
+  StoreListener(std::shared_ptr<Health> health, std::shared_ptr<SeekerPool> seekers)
+      : health_(std::move(health)), seekers_(std::move(seekers)) {}
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { seekers_->Clear(); }
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { seekers_->Clear(); }
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
     const Status status = FromRocks(*error, "store");
     if (error->IsNoSpace()) {
@@ -82,6 +122,7 @@ class ErrorListener final : public rocksdb::EventListener {
 
  private:
   const std::shared_ptr<Health> health_;
+  const std::shared_ptr<SeekerPool> seekers_;
 };
 
 class RocksIterator final : public Iterator {
@@ -133,18 +174,19 @@ class RocksSnapshot final : public EngineSnapshot {
   const rocksdb::Snapshot* snapshot_;
 };
 
-class RocksDbEngineImpl final : public RocksDbEngine {
+class RocksDbEngineImpl : public RocksDbEngine {
  public:
-  RocksDbEngineImpl(std::string path, const StoreOptions& options, std::shared_ptr<Health> health)
+  RocksDbEngineImpl(rocksdb::Env& env, std::string path, const StoreOptions& options,
+                    std::shared_ptr<Health> health)
       : path_(std::move(path)),
-        env_(options.env != nullptr ? options.env : rocksdb::Env::Default()),
+        env_(&env),
         disk_reserve_bytes_(options.disk_reserve_bytes),
         health_(std::move(health)) {}
   ~RocksDbEngineImpl() override { (void)Close(); }
 
   Status Open(const StoreOptions& options) {
-    rocksdb::DBOptions db_options = MakeDbOptions(options);
-    db_options.listeners.push_back(std::make_shared<ErrorListener>(health_));
+    rocksdb::DBOptions db_options = MakeDbOptions(*env_, options);
+    db_options.listeners.push_back(std::make_shared<StoreListener>(health_, seekers_));
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     families.emplace_back(rocksdb::kDefaultColumnFamilyName,
@@ -171,7 +213,12 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   }
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                               std::string& key, std::string& value) const override {
-    return SeekInPrefixAt(nullptr, cf, target, prefix_bytes, key, value);
+    SeekerPool::Seeker seeker = seekers_->Take(cf);
+    if (seeker.iterator != nullptr && !seeker.iterator->Refresh().ok()) seeker.iterator.reset();
+    if (seeker.iterator == nullptr) seeker.iterator = NewSeeker(nullptr, cf);
+    auto found = SeekWith(*seeker.iterator, target, prefix_bytes, key, value);
+    if (found.ok()) seekers_->Return(cf, std::move(seeker));
+    return found;
   }
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override {
     return std::make_unique<RocksSnapshot>(*this);
@@ -181,6 +228,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
     if (health_->refuses_writes()) return health_->error();
     RETURN_IF_ERROR(CheckDiskSpaceBefore(batch));
     rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
+    bool deletes_range = false;
     batch.ForEach([&](const WriteBatch::Op& op) {
       auto* const family = Family(op.cf);
       switch (op.kind) {
@@ -188,12 +236,15 @@ class RocksDbEngineImpl final : public RocksDbEngine {
         case WriteBatch::OpKind::kDelete: rocks.Delete(family, ToSlice(op.key)); break;
         case WriteBatch::OpKind::kDeleteRange:
           rocks.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
+          deletes_range = true;
           break;
       }
     });
     rocksdb::WriteOptions options;
     options.sync = sync == SyncMode::kSync;
-    return AfterWrite(db_->Write(options, &rocks), "writing to the store");
+    const rocksdb::Status written = db_->Write(options, &rocks);
+    if (deletes_range) seekers_->Clear();
+    return AfterWrite(written, "writing to the store");
   }
 
   Status SyncAll() override {
@@ -214,6 +265,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
     if (!db_) return OkStatus();
     if (!health_->refuses_writes()) (void)AfterWrite(WriteMark(), "syncing the store");
     health_->Fail(FailedPreconditionError("store is closed"));
+    seekers_->Clear();
     default_family_.reset();
     for (auto& family : families_) family.reset();
     const rocksdb::Status closed = db_->Close();
@@ -242,29 +294,37 @@ class RocksDbEngineImpl final : public RocksDbEngine {
 
   StatusOr<bool> SeekInPrefixAt(const rocksdb::Snapshot* snapshot, ColumnFamily cf, std::string_view target,
                                 size_t prefix_bytes, std::string& key, std::string& value) const {
-    rocksdb::ReadOptions read;
-    read.snapshot = snapshot;
-    const bool has_filter = cf == ColumnFamily::kMvcc || cf == ColumnFamily::kLock;
-    read.prefix_same_as_start = has_filter;
-    read.total_order_seek = !has_filter;
-    const std::string_view prefix = target.substr(0, prefix_bytes);
-    const std::unique_ptr<rocksdb::Iterator> iterator(db_->NewIterator(read, Family(cf)));
-    iterator->Seek(ToSlice(target));
-    if (!iterator->Valid()) {
-      if (!iterator->status().ok()) return ReadError(iterator->status());
-      return false;
-    }
-    const std::string_view found = ToView(iterator->key());
-    if (!found.starts_with(prefix)) return false;
-    key.assign(found);
-    value.assign(ToView(iterator->value()));
-    return true;
+    const auto iterator = NewSeeker(snapshot, cf);
+    return SeekWith(*iterator, target, prefix_bytes, key, value);
   }
 
   const rocksdb::Snapshot* GetSnapshot() const { return db_->GetSnapshot(); }
   void ReleaseSnapshot(const rocksdb::Snapshot* snapshot) const { db_->ReleaseSnapshot(snapshot); }
 
  private:
+  std::unique_ptr<rocksdb::Iterator> NewSeeker(const rocksdb::Snapshot* snapshot, ColumnFamily cf) const {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot;
+    const bool has_filter = cf == ColumnFamily::kMvcc || cf == ColumnFamily::kLock;
+    read.prefix_same_as_start = has_filter;
+    read.total_order_seek = !has_filter;
+    return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(read, Family(cf)));
+  }
+
+  StatusOr<bool> SeekWith(rocksdb::Iterator& iterator, std::string_view target, size_t prefix_bytes,
+                          std::string& key, std::string& value) const {
+    iterator.Seek(ToSlice(target));
+    if (!iterator.Valid()) {
+      if (!iterator.status().ok()) return ReadError(iterator.status());
+      return false;
+    }
+    const std::string_view found = ToView(iterator.key());
+    if (!found.starts_with(target.substr(0, prefix_bytes))) return false;
+    key.assign(found);
+    value.assign(ToView(iterator.value()));
+    return true;
+  }
+
   // A log record without effect, synced: unlike SyncWAL it shares its sync with concurrent writers.
   rocksdb::Status WriteMark() {
     rocksdb::WriteBatch mark;
@@ -332,6 +392,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   rocksdb::Env* const env_;
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
+  const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
   std::atomic<uint64_t> written_bytes_{0};
   std::atomic<bool> low_space_{false};
   std::unique_ptr<rocksdb::DB> db_;
@@ -353,13 +414,37 @@ StatusOr<bool> RocksSnapshot::SeekInPrefix(ColumnFamily cf, std::string_view tar
   return engine_.SeekInPrefixAt(snapshot_, cf, target, prefix_bytes, key, value);
 }
 
+// Files in memory, as a base so that they are there before the engine and go after it.
+struct MemoryFiles {
+  std::unique_ptr<rocksdb::Env> env{rocksdb::NewMemEnv(rocksdb::Env::Default())};
+};
+
+// A store with its own files in memory.
+class InMemoryStore final : private MemoryFiles, public RocksDbEngineImpl {
+ public:
+  explicit InMemoryStore(const StoreOptions& options)
+      : RocksDbEngineImpl(*env, "/store", options, std::make_shared<Health>(options.on_fatal)) {}
+};
+
 }  // namespace
 
-StatusOr<std::unique_ptr<RocksDbEngine>> OpenStore(const std::string& path, const StoreOptions& options) {
+StatusOr<std::unique_ptr<RocksDbEngine>> OpenStoreIn(rocksdb::Env& env, const std::string& path,
+                                                     const StoreOptions& options) {
   auto engine =
-      std::make_unique<RocksDbEngineImpl>(path, options, std::make_shared<Health>(options.on_fatal));
+      std::make_unique<RocksDbEngineImpl>(env, path, options, std::make_shared<Health>(options.on_fatal));
   RETURN_IF_ERROR(engine->Open(options));
   return std::unique_ptr<RocksDbEngine>(std::move(engine));
+}
+
+StatusOr<std::unique_ptr<Engine>> OpenStore(const std::string& path, const StoreOptions& options) {
+  ASSIGN_OR_RETURN(auto engine, OpenStoreIn(*rocksdb::Env::Default(), path, options));
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+StatusOr<std::unique_ptr<Engine>> OpenStoreInMemory(const StoreOptions& options) {
+  auto engine = std::make_unique<InMemoryStore>(options);
+  RETURN_IF_ERROR(engine->Open(options));
+  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 }  // namespace orrery::storage

@@ -42,9 +42,9 @@ std::shared_ptr<const rocksdb::SliceTransform> MakeKeyPrefixTransform() {
   return std::make_shared<KeyPrefixTransform>();
 }
 
-rocksdb::DBOptions MakeDbOptions(const StoreOptions& options) {
+rocksdb::DBOptions MakeDbOptions(rocksdb::Env& env, const StoreOptions& options) {
   rocksdb::DBOptions db;
-  if (options.env != nullptr) db.env = options.env;
+  db.env = &env;
   db.create_if_missing = options.open_mode == StoreOptions::OpenMode::kCreateIfMissing;
   db.create_missing_column_families = true;
 

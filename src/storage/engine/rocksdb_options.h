@@ -15,7 +15,7 @@ namespace orrery::storage {
 // Names of the column families on disk, by ColumnFamily; RocksDB's own "default" stays empty.
 inline constexpr const char* kColumnFamilyNames[kColumnFamilyCount] = {"raft", "state", "lock", "mvcc"};
 
-rocksdb::DBOptions MakeDbOptions(const StoreOptions& options);
+rocksdb::DBOptions MakeDbOptions(rocksdb::Env& env, const StoreOptions& options);
 rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(ColumnFamily cf,
                                                      const std::shared_ptr<rocksdb::Cache>& cache,
                                                      const StoreOptions& options);

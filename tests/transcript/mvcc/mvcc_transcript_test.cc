@@ -21,7 +21,6 @@
 #include "orrery/storage/mvcc.h"
 #include "orrery/storage/mvcc/keys.h"
 #include "orrery/storage/rocksdb_engine.h"
-#include "rocksdb/env.h"
 #include "support/transcript.h"
 
 namespace orrery::storage {
@@ -61,18 +60,7 @@ struct Txn {
 
 class History {
  public:
-  explicit History(std::unique_ptr<rocksdb::Env> env) : env_(std::move(env)) {
-    if (!env_) {
-      engine_ = std::make_unique<MemEngine>();
-      return;
-    }
-    StoreOptions options;
-    options.env = env_.get();
-    options.memtable_bytes = 1 << 20;
-    auto store = OpenStore("/store", options);
-    EXPECT_TRUE(store.ok()) << store.status().ToString();
-    engine_ = std::move(*store);
-  }
+  explicit History(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   std::string Run(const Command& c) {
     OverlayBatch batch(*engine_);
@@ -331,24 +319,29 @@ class History {
     return out.empty() ? "<empty>\n" : out;
   }
 
-  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<Engine> engine_;
   std::map<std::string, Txn> txns_;
   MvccStats stats_;
 };
 
-void RunOn(std::function<std::unique_ptr<rocksdb::Env>()> make_env) {
-  transcript::RunFolder(ORRERY_TESTDATA, [&make_env]() -> transcript::Handler {
-    auto history = std::make_shared<History>(make_env());
+void RunOn(const std::function<std::unique_ptr<Engine>()>& make_engine) {
+  transcript::RunFolder(ORRERY_TESTDATA, [&make_engine]() -> transcript::Handler {
+    auto history = std::make_shared<History>(make_engine());
     return [history](const Command& c) { return history->Run(c); };
   });
 }
 
 TEST(MvccTranscript, Memory) {
-  RunOn([] { return nullptr; });
+  RunOn([] { return std::make_unique<MemEngine>(); });
 }
 TEST(MvccTranscript, RocksDb) {
-  RunOn([] { return std::unique_ptr<rocksdb::Env>(rocksdb::NewMemEnv(rocksdb::Env::Default())); });
+  RunOn([] {
+    StoreOptions options;
+    options.memtable_bytes = 1 << 20;
+    auto store = OpenStoreInMemory(options);
+    EXPECT_TRUE(store.ok()) << store.status().ToString();
+    return std::move(*store);
+  });
 }
 
 }  // namespace

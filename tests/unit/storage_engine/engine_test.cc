@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "orrery/storage/overlay_batch.h"
-#include "orrery/storage/rocksdb_engine.h"
+#include "storage/engine/rocksdb_store.h"
 #include "unit/storage_engine/random_ops.h"
 
 namespace orrery::storage {
@@ -51,9 +51,8 @@ struct Opened {
   std::unique_ptr<Engine> engine;
 };
 
-StoreOptions SmallStore(rocksdb::Env* env) {
+StoreOptions SmallStore() {
   StoreOptions options;
-  options.env = env;
   options.block_cache_bytes = 1 << 20;
   options.memtable_bytes = 1 << 20;
   return options;
@@ -61,7 +60,7 @@ StoreOptions SmallStore(rocksdb::Env* env) {
 
 void OpenRocks(Opened& opened) {
   opened.engine.reset();
-  auto store = OpenStore("/store", SmallStore(opened.env.get()));
+  auto store = OpenStoreIn(*opened.env, "/store", SmallStore());
   ASSERT_TRUE(store.ok()) << store.status().ToString();
   opened.engine = std::move(*store);
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <random>
 
-#include "orrery/storage/rocksdb_engine.h"
+#include "storage/engine/rocksdb_store.h"
 #include "rocksdb/db.h"
 #include "rocksdb/table.h"
 #include "unit/storage_engine/faulty_env.h"
@@ -12,16 +12,15 @@
 namespace orrery::storage {
 namespace {
 
-StoreOptions SmallStore(rocksdb::Env* env) {
+StoreOptions SmallStore() {
   StoreOptions options;
-  options.env = env;
   options.block_cache_bytes = 1 << 20;
   options.memtable_bytes = 1 << 20;
   return options;
 }
 
-std::unique_ptr<RocksDbEngine> MustOpen(const StoreOptions& options) {
-  auto store = OpenStore("/store", options);
+std::unique_ptr<RocksDbEngine> MustOpen(rocksdb::Env* env, const StoreOptions& options) {
+  auto store = OpenStoreIn(*env, "/store", options);
   EXPECT_TRUE(store.ok()) << store.status().ToString();
   return store.ok() ? std::move(*store) : nullptr;
 }
@@ -34,7 +33,7 @@ WriteBatch OnePut(std::string_view key, std::string_view value) {
 
 TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
   FaultyEnv env;
-  const auto store = MustOpen(SmallStore(env.get()));
+  const auto store = MustOpen(env.get(), SmallStore());
   const rocksdb::DBOptions db = store->db().GetDBOptions();
   EXPECT_EQ(db.wal_recovery_mode, rocksdb::WALRecoveryMode::kPointInTimeRecovery);
   EXPECT_TRUE(db.track_and_verify_wals_in_manifest);
@@ -64,7 +63,7 @@ TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
 
 TEST(RocksDbStoreTest, SyncWritesReachTheDiskAndOthersDoNotWait) {
   FaultyEnv env;
-  const auto store = MustOpen(SmallStore(env.get()));
+  const auto store = MustOpen(env.get(), SmallStore());
   const uint64_t before = env.faults.sync_count;
   ASSERT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kNoSync).ok());
   EXPECT_EQ(env.faults.sync_count, before);
@@ -77,23 +76,23 @@ TEST(RocksDbStoreTest, SyncWritesReachTheDiskAndOthersDoNotWait) {
 
 TEST(RocksDbStoreTest, MustExistRefusesAnEmptyFolder) {
   FaultyEnv env;
-  StoreOptions options = SmallStore(env.get());
+  StoreOptions options = SmallStore();
   options.open_mode = StoreOptions::OpenMode::kMustExist;
-  EXPECT_EQ(OpenStore("/store", options).status().code(), Code::kNotFound);
+  EXPECT_EQ(OpenStoreIn(*env.get(), "/store", options).status().code(), Code::kNotFound);
 }
 
 TEST(RocksDbStoreTest, AStoreIsOpenedOnce) {
   FaultyEnv env;
-  const auto store = MustOpen(SmallStore(env.get()));
-  EXPECT_EQ(OpenStore("/store", SmallStore(env.get())).status().code(), Code::kFailedPrecondition);
+  const auto store = MustOpen(env.get(), SmallStore());
+  EXPECT_EQ(OpenStoreIn(*env.get(), "/store", SmallStore()).status().code(), Code::kFailedPrecondition);
 }
 
 // Little free space: clean refusal, reads go on, and writes again once there is room.
 TEST(RocksDbStoreTest, RefusesWritesWhileTheDiskIsNearlyFull) {
   FaultyEnv env;
-  StoreOptions options = SmallStore(env.get());
+  StoreOptions options = SmallStore();
   options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
-  const auto store = MustOpen(options);
+  const auto store = MustOpen(env.get(), options);
   ASSERT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kSync).ok());
   env.faults.free_bytes = options.disk_reserve_bytes - 1;
   WriteBatch big;
@@ -110,9 +109,9 @@ TEST(RocksDbStoreTest, RefusesWritesWhileTheDiskIsNearlyFull) {
 // The log itself meets the end of the disk: refused until reopened, nothing acknowledged is lost.
 TEST(RocksDbStoreTest, AFullDiskLosesNothingAcknowledged) {
   FaultyEnv env;
-  StoreOptions options = SmallStore(env.get());
+  StoreOptions options = SmallStore();
   options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
-  auto store = MustOpen(options);
+  auto store = MustOpen(env.get(), options);
   ASSERT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kSync).ok());
   env.faults.append_no_space = true;
   EXPECT_EQ(store->Write(OnePut("b", "1"), SyncMode::kSync).sqlstate(), "53100");
@@ -121,7 +120,7 @@ TEST(RocksDbStoreTest, AFullDiskLosesNothingAcknowledged) {
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "1");
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "b"), std::nullopt);
   store.reset();
-  store = MustOpen(options);
+  store = MustOpen(env.get(), options);
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "1");
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "c"), std::nullopt);
   EXPECT_TRUE(store->Write(OnePut("d", "1"), SyncMode::kSync).ok());
@@ -129,10 +128,10 @@ TEST(RocksDbStoreTest, AFullDiskLosesNothingAcknowledged) {
 
 TEST(RocksDbStoreTest, AFailedSyncIsFatalAndNeverRetried) {  // B53
   FaultyEnv env;
-  StoreOptions options = SmallStore(env.get());
+  StoreOptions options = SmallStore();
   std::vector<Status> fatal;
   options.on_fatal = [&](const Status& s) { fatal.push_back(s); };
-  const auto store = MustOpen(options);
+  const auto store = MustOpen(env.get(), options);
   env.faults.sync_error = true;
   EXPECT_EQ(store->Write(OnePut("a", "1"), SyncMode::kSync).sqlstate(), "58030");
   env.faults.sync_error = false;
@@ -146,11 +145,11 @@ TEST(RocksDbStoreTest, AFailedSyncIsFatalAndNeverRetried) {  // B53
 
 TEST(RocksDbStoreTest, AFailedReadIsFatal) {  // B56
   FaultyEnv env;
-  StoreOptions options = SmallStore(env.get());
+  StoreOptions options = SmallStore();
   int fatal_count = 0;
   options.on_fatal = [&](const Status&) { ++fatal_count; };
   options.block_cache_bytes = 0;
-  const auto store = MustOpen(options);
+  const auto store = MustOpen(env.get(), options);
   ASSERT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kSync).ok());
   ASSERT_TRUE(store->Flush().ok());
   env.faults.read_error = true;
@@ -195,7 +194,7 @@ TEST(RocksDbCrashTest, RecoversAPrefixNoShorterThanTheLastSync) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
     std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
-    const auto store = MustOpen(SmallStore(env.get()));
+    const auto store = MustOpen(env.get(), SmallStore());
     MemEngine model;
     std::map<uint64_t, MemEngineImage> expected;  // by sequence
     expected[store->LastSequence()] = ImageOf(model);
@@ -222,7 +221,7 @@ TEST(RocksDbCrashTest, RecoversAPrefixNoShorterThanTheLastSync) {
     const size_t kept = NewestLog(files) == synced_log.first ? synced_log.second : 0;
     log.resize(kept + random() % (log.size() - kept + 1));
     const auto crashed_env = EnvWith(files);
-    const auto recovered = MustOpen(SmallStore(crashed_env.get()));
+    const auto recovered = MustOpen(crashed_env.get(), SmallStore());
     ASSERT_TRUE(recovered != nullptr);
     EXPECT_GE(recovered->LastSequence(), synced_sequence);
     // Recovery may use up sequence numbers of its own, but never fewer than what it holds.
@@ -238,7 +237,7 @@ TEST(RocksDbDamageTest, FlippedBitsNeverBecomeValues) {
   std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
   FamilyMaps model;
   {
-    const auto store = MustOpen(SmallStore(env.get()));
+    const auto store = MustOpen(env.get(), SmallStore());
     std::mt19937_64 random(7);
     for (int i = 0; i < 100; ++i) {
       const WriteBatch batch = RandomBatch(random);
@@ -260,9 +259,9 @@ TEST(RocksDbDamageTest, FlippedBitsNeverBecomeValues) {
     std::string& table = damaged[tables[random() % tables.size()]];
     table[random() % table.size()] ^= char(1 << (random() % 8));
     const auto damaged_env = EnvWith(damaged);
-    StoreOptions options = SmallStore(damaged_env.get());
+    StoreOptions options = SmallStore();
     options.on_fatal = [](const Status&) {};
-    const auto store = OpenStore("/store", options);
+    const auto store = OpenStoreIn(*damaged_env, "/store", options);
     if (!store.ok()) {
       ++errors;
       continue;
