@@ -1,0 +1,211 @@
+// One test for each claim of the Raft paper that a single replica can show, by what it answers. The claims about
+// whole groups are held by the transcripts and by random_cluster_test; docs/design/raft.md has the table.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "orrery/raft/memory_storage.h"
+#include "orrery/raft/raw_node.h"
+
+namespace orrery::raft {
+namespace {
+
+constexpr RaftTerm kT5 = kBootstrapTerm;
+constexpr RaftIndex kI10 = kBootstrapIndex;
+
+ConfState Voters(uint64_t n) {
+  ConfState conf;
+  for (uint64_t i = 1; i <= n; ++i) conf.voters.push_back(ReplicaId(i));
+  return conf;
+}
+
+// Replica 1 of `voters`, its peers being played by the test.
+class Replica {
+ public:
+  explicit Replica(uint64_t voters, std::vector<Entry> log = {}, StartMode mode = StartMode::kFresh)
+      : storage_(Voters(voters)) {
+    if (!log.empty()) storage_.SetHardState({log.back().term, ReplicaId(), kI10});
+    storage_.Append(log);
+    auto raw = RawNode::Create({.id = ReplicaId(1), .applied = kI10, .start_time = now, .start_mode = mode}, storage_);
+    raw_ = std::move(*raw);
+  }
+  // Everything this replica sends, its writes done at once.
+  std::vector<Message> Drain() {
+    std::vector<Message> sent;
+    while (raw_->HasReady()) {
+      Ready ready = raw_->TakeReady();
+      sent.insert(sent.end(), ready.messages.begin(), ready.messages.end());
+      storage_.Append(ready.entries);
+      if (ready.hard_state) storage_.SetHardState(*ready.hard_state);
+      sent.insert(sent.end(), ready.messages_after_persist.begin(), ready.messages_after_persist.end());
+      if (ready.token) raw_->OnPersisted(ready.token, now);
+      for (const Entry& entry : ready.committed_entries) raw_->OnApplied(entry.index);
+    }
+    return sent;
+  }
+  std::vector<Message> Step(Message m) {
+    m.to = ReplicaId(1);
+    EXPECT_TRUE(raw_->Step(m, now).ok()) << ToString(m);
+    return Drain();
+  }
+  // Wins the next term with the votes of 2 up to a majority.
+  void Lead(uint64_t voters) {
+    ASSERT_TRUE(raw_->Campaign(now).ok());
+    Drain();
+    const RaftTerm term = raw_->GetStatus().term.Next();
+    for (const MessageType type : {MessageType::kPreVoteResp, MessageType::kVoteResp}) {
+      for (uint64_t i = 2; i <= voters / 2 + 1; ++i) Step({.type = type, .from = ReplicaId(i), .term = term});
+    }
+    ASSERT_EQ(raw_->GetStatus().role, Role::kLeader);
+  }
+  RawNode& raw() { return *raw_; }
+  GroupStatus status() const { return raw_->GetStatus(); }
+  MonoTime now{1'000'000'000};
+
+ private:
+  MemoryStorage storage_;
+  std::unique_ptr<RawNode> raw_;
+};
+
+Message VoteFrom(uint64_t from, uint64_t term, RaftTerm log_term = kT5, RaftIndex index = kI10) {
+  return {.type = MessageType::kVote, .from = ReplicaId(from), .term = RaftTerm(term), .log_term = log_term,
+          .index = index};
+}
+Message HeartbeatFrom(uint64_t from, uint64_t term) {
+  return {.type = MessageType::kHeartbeat, .from = ReplicaId(from), .term = RaftTerm(term)};
+}
+
+TEST(RaftPaper, S51_AGreaterTermMakesALeaderFollow) {
+  Replica r(3);
+  r.Lead(3);
+  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = RaftTerm(9), .reject = true});
+  EXPECT_EQ(r.status().role, Role::kFollower);
+  EXPECT_EQ(r.status().term, RaftTerm(9));
+}
+
+TEST(RaftPaper, S51_AStaleTermIsRefused) {
+  Replica r(3);
+  r.Step(HeartbeatFrom(2, 9));
+  const auto answers = r.Step({.type = MessageType::kApp, .from = ReplicaId(3), .term = RaftTerm(8)});
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_TRUE(answers[0].reject);
+  EXPECT_EQ(answers[0].term, RaftTerm(9));
+  EXPECT_EQ(r.status().leader, ReplicaId(2));
+}
+
+TEST(RaftPaper, S52_AVoterVotesOnceATermAndRepeatsItsAnswer) {
+  Replica r(3);
+  EXPECT_FALSE(r.Step(VoteFrom(2, 6)).at(0).reject);
+  EXPECT_TRUE(r.Step(VoteFrom(3, 6)).at(0).reject);
+  EXPECT_FALSE(r.Step(VoteFrom(2, 6)).at(0).reject);
+}
+
+TEST(RaftPaper, S52_ACandidateThatLosesDoesNotVoteAgainInThatTerm) {  // B3
+  Replica r(3);
+  ASSERT_TRUE(r.raw().Campaign(r.now).ok());
+  r.Drain();
+  r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = RaftTerm(6)});
+  ASSERT_EQ(r.status().role, Role::kCandidate);
+  r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(2), .term = RaftTerm(6), .reject = true});
+  r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(3), .term = RaftTerm(6), .reject = true});
+  ASSERT_EQ(r.status().role, Role::kFollower);
+  EXPECT_EQ(r.status().vote, ReplicaId(1));
+  EXPECT_TRUE(r.Step(VoteFrom(2, 6)).at(0).reject);
+}
+
+TEST(RaftPaper, S52_ACandidateFollowsALeaderOfItsTerm) {
+  Replica r(3);
+  ASSERT_TRUE(r.raw().Campaign(r.now).ok());
+  r.Drain();
+  r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = RaftTerm(6)});
+  r.Step(HeartbeatFrom(3, 6));
+  EXPECT_EQ(r.status().role, Role::kFollower);
+  EXPECT_EQ(r.status().leader, ReplicaId(3));
+}
+
+TEST(RaftPaper, S52_ElectionTimeoutsAreRandomWithinOneAndTwoTimesTheLeast) {
+  std::set<int64_t> waits;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    MemoryStorage storage(Voters(3));
+    const auto raw = RawNode::Create({.id = ReplicaId(1), .applied = kI10, .seed = seed}, storage);
+    const int64_t wait = (*raw)->NextDeadline().ns;
+    EXPECT_GE(wait, 1'000'000'000);
+    EXPECT_LT(wait, 2'000'000'000);
+    waits.insert(wait);
+  }
+  EXPECT_GT(waits.size(), 45u);
+}
+
+TEST(RaftPaper, S541_ALessCompleteLogGetsNoVote) {
+  const std::vector<Entry> log = {{RaftTerm(6), RaftIndex(11), {}, "a"}, {RaftTerm(7), RaftIndex(12), {}, "b"}};
+  struct Case {
+    RaftTerm term;
+    RaftIndex index;
+    bool granted;
+  };
+  for (const Case& c : {Case{RaftTerm(7), RaftIndex(12), true}, {RaftTerm(7), RaftIndex(13), true},
+                        {RaftTerm(8), RaftIndex(11), true}, {RaftTerm(7), RaftIndex(11), false},
+                        {RaftTerm(6), RaftIndex(99), false}}) {
+    Replica r(3, log);
+    EXPECT_EQ(r.Step(VoteFrom(2, 9, c.term, c.index)).at(0).reject, !c.granted) << ToString(c.term);
+  }
+}
+
+TEST(RaftPaper, S542_OldTermsAreNotCommittedByCounting) {  // B8, figure 8
+  Replica r(3, {{RaftTerm(6), RaftIndex(11), {}, "old"}});
+  r.Lead(3);
+  const RaftTerm term = r.status().term;
+  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
+  EXPECT_EQ(r.status().commit, kI10);
+  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(12)});
+  EXPECT_EQ(r.status().commit, RaftIndex(12));
+}
+
+TEST(RaftPaper, S6_AVoterThatHearsALeaderIgnoresVoteRequestsButNotATransfer) {  // B12, B11
+  Replica r(3);
+  r.Step(HeartbeatFrom(2, 6));
+  EXPECT_TRUE(r.Step(VoteFrom(3, 7)).empty());
+  EXPECT_EQ(r.status().term, RaftTerm(6));
+  r.now = r.now + 999ms;
+  EXPECT_TRUE(r.Step(VoteFrom(3, 7)).empty());
+  Message transfer = VoteFrom(3, 7);
+  transfer.leader_transfer = true;
+  EXPECT_FALSE(r.Step(transfer).at(0).reject);
+}
+
+TEST(RaftPaper, S6_ARestartedVoterIgnoresVoteRequestsForOneElectionTimeout) {  // 7b
+  Replica r(3, {}, StartMode::kRestarted);
+  EXPECT_TRUE(r.Step(VoteFrom(3, 7)).empty());
+  r.now = r.now + 1000ms;
+  EXPECT_FALSE(r.Step(VoteFrom(3, 7)).at(0).reject);
+}
+
+TEST(RaftPaper, S6_AMembershipWaitsUntilTheLastOneHandedOnTheReadPromise) {  // B29
+  Replica r(3);
+  r.Lead(3);
+  const RaftTerm term = r.status().term;
+  const Timestamp promise{100, 0};
+  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
+  r.raw().SetReadPromise(promise);
+  r.Step({.type = MessageType::kHeartbeatResp, .from = ReplicaId(2), .term = term, .read_promise = promise});
+  EXPECT_EQ(r.raw().LeaseAt(r.now).promised_read_ts, promise);
+  const ConfChange add{.steps = {{ConfChangeKind::kAddVoter, ReplicaId(4)}}};
+  const auto id = r.raw().ProposeConfChange(add);
+  ASSERT_TRUE(id.ok());
+  // Of four voters only two know the promise: three make a quorum.
+  r.Drain();
+  ASSERT_TRUE(r.raw().Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .to = ReplicaId(1), .term = term,
+                            .index = id->index, .read_promise = promise}, r.now).ok());
+  const Ready ready = r.raw().TakeReady();
+  ASSERT_EQ(ready.committed_entries.size(), 1u);
+  ASSERT_TRUE(r.raw().ApplyConfChange(ready.committed_entries[0]).ok());
+  r.raw().OnApplied(id->index);
+  const ConfChange next{.steps = {{ConfChangeKind::kAddVoter, ReplicaId(5)}}};
+  EXPECT_EQ(r.raw().ProposeConfChange(next).status().code(), Code::kFailedPrecondition);
+  ASSERT_TRUE(r.raw().Step({.type = MessageType::kHeartbeatResp, .from = ReplicaId(3), .to = ReplicaId(1),
+                            .term = term, .read_promise = promise}, r.now).ok());
+  EXPECT_TRUE(r.raw().ProposeConfChange(next).ok());
+}
+
+}  // namespace
+}  // namespace orrery::raft
