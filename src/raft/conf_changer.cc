@@ -37,7 +37,8 @@ Status ApplyStep(const ConfChangeStep& step, ConfState& conf) {
       return OkStatus();
     case ConfChangeKind::kRemoveLearner:
       if (IsVoter(conf, id)) {
-        return InvalidArgumentError("replica " + ToString(id) + " is a voter: demote it first (B9)");
+        return InvalidArgumentError("replica " + ToString(id) +
+                                    " is a voter: demote it first (B9)");
       }
       Erase(conf.learners, id);
       return OkStatus();
@@ -80,7 +81,8 @@ Status CheckSteps(const ConfChange& change) {
 }  // namespace
 
 Status CheckConfState(const ConfState& conf) {
-  for (const auto* list : {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
+  for (const auto* list :
+       {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
     if (!SortedUnique(*list)) return InvalidArgumentError("membership list not sorted and unique");
   }
   if (conf.voters.empty() && conf != ConfState()) return InvalidArgumentError("no voters");

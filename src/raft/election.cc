@@ -6,8 +6,9 @@ namespace orrery::raft {
 
 bool Raft::IsPromotable() const { return IsVoter(conf_, config_.id) && !log_.HasPendingSnapshot(); }
 
-// The membership is adopted at apply, so a candidate must have applied every change it knows to be committed
-// (7b): otherwise it could count a quorum of a membership that two changes have left behind.
+// The membership is adopted at apply, so a candidate must have applied every change it knows to be
+// committed (7b): otherwise it could count a quorum of a membership that two changes have left
+// behind.
 bool Raft::HasUnappliedConfChange() const {
   const RaftIndex end = log_.committed().Next();
   for (RaftIndex lo = log_.applied().Next(); lo < end;) {
@@ -56,8 +57,11 @@ void Raft::RequestVotes(CampaignKind kind) {
   const bool pre = kind == CampaignKind::kPreVote;
   for (const ReplicaId id : AllMembers(conf_)) {
     if (id == config_.id || !IsVoter(conf_, id)) continue;
-    Send({.type = pre ? MessageType::kPreVote : MessageType::kVote, .to = id,
-          .term = pre ? term_.Next() : term_, .log_term = log_.last_term(), .index = log_.last_index(),
+    Send({.type = pre ? MessageType::kPreVote : MessageType::kVote,
+          .to = id,
+          .term = pre ? term_.Next() : term_,
+          .log_term = log_.last_term(),
+          .index = log_.last_index(),
           .leader_transfer = kind == CampaignKind::kTransfer});
   }
 }
@@ -106,7 +110,8 @@ void Raft::HandleVoteRequest(const Message& m) {
   // Any replica with a log answers, learner or not: it may not know yet of its promotion (B10).
   const bool free = vote_ == m.from || (!vote_ && !leader_) || (pre && m.term > term_);
   const bool bound = BoundToLeader() && !m.leader_transfer && vote_ != m.from;
-  const bool granted = free && !(pre ? BoundToLeader() : bound) && log_.IsUpToDate({m.log_term, m.index});
+  const bool granted =
+      free && !(pre ? BoundToLeader() : bound) && log_.IsUpToDate({m.log_term, m.index});
   Message answer = VoteAnswer(m, !granted);
   if (pre && granted) answer.term = m.term;
   if (granted && !pre) {
@@ -127,14 +132,15 @@ Message Raft::VoteAnswer(const Message& m, bool reject) const {
   return answer;
 }
 
-// A voter's refusal may be the only news of what is committed. Without it a group can be stuck for good: demoted
-// voters that have applied the end of a joint configuration, and so may not campaign, hold longer logs than
-// voters that still believe in the joint configuration and need their votes.
+// A voter's refusal may be the only news of what is committed. Without it a group can be stuck for
+// good: demoted voters that have applied the end of a joint configuration, and so may not campaign,
+// hold longer logs than voters that still believe in the joint configuration and need their votes.
 void Raft::LearnCommit(const Message& m) {
   if (IsLeader() || m.commit <= log_.committed()) return;
   if (!log_.Matches({m.log_term, m.commit})) return;
   log_.CommitTo(m.commit);  // same entry, same log up to it (I2)
-  // A candidate that now knows of a membership it has not applied must not count votes by the older one.
+  // A candidate that now knows of a membership it has not applied must not count votes by the older
+  // one.
   if (role_ != Role::kFollower && HasUnappliedConfChange()) BecomeFollower(term_, ReplicaId());
 }
 
@@ -153,7 +159,8 @@ void Raft::HandleTimeoutNow(const Message& m) {
   if (role_ != Role::kFollower || leader_ != m.from) return;
   if (m.index != log_.last_index() || m.log_term != log_.last_term()) return;
   if (!IsPromotable()) return;
-  // The news of the leader's own removal usually comes just before this: campaign once that is applied (B15).
+  // The news of the leader's own removal usually comes just before this: campaign once that is
+  // applied (B15).
   if (HasUnappliedConfChange()) deferred_campaign_ = {m.log_term, m.index};
   else StartCampaign(CampaignKind::kTransfer);
 }

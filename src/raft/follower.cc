@@ -32,9 +32,10 @@ Status Raft::HandleApp(Message& m) {
 
 Status Raft::HandleHeartbeat(const Message& m) {
   if (m.commit > log_.last_index()) {
-    // The leader clamps it to what this replica acknowledged, which was durable (7b, lost synced data).
-    return DataLossError("raft: acknowledged entries up to " + ToString(m.commit) + " are lost; the log ends at " +
-                         ToString(log_.last_index()));
+    // The leader clamps it to what this replica acknowledged, which was durable (7b, lost synced
+    // data).
+    return DataLossError("raft: acknowledged entries up to " + ToString(m.commit) +
+                         " are lost; the log ends at " + ToString(log_.last_index()));
   }
   log_.CommitTo(m.commit);
   Message answer = AnswerTo(m, MessageType::kHeartbeatResp);

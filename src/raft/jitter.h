@@ -1,5 +1,5 @@
-// Jitter: the core's own small generator for election timeouts (splitmix64, Steele et al. 2014). Seeded by
-// Config, so a group's behaviour is a function of its inputs.
+// Jitter: the core's own small generator for election timeouts (splitmix64, Steele et al. 2014).
+// Seeded by Config, so a group's behaviour is a function of its inputs.
 #pragma once
 
 #include <cstdint>

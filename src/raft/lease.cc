@@ -1,8 +1,9 @@
 // Leases, read promises, and reads confirmed by a quorum round (§8; dissertation §6.4; B12, B29).
 //
-// A lease rests on two promises of each voter that acknowledges a leader's message. "No vote for another within
-// one election timeout of receiving it": so until its send time + lease_duration no other leader exists. "I tell
-// every candidate the highest read promise I know": so a later leader's writes go above every read served.
+// A lease rests on two promises of each voter that acknowledges a leader's message. "No vote for
+// another within one election timeout of receiving it": so until its send time + lease_duration no
+// other leader exists. "I tell every candidate the highest read promise I know": so a later
+// leader's writes go above every read served.
 #include "raft/raft.h"
 
 namespace orrery::raft {
@@ -45,8 +46,8 @@ Status Raft::ReadIndex(uint64_t context) {
   return OkStatus();
 }
 
-// All reads of one turn share a round that begins after each of them arrived. Before an entry of this term is
-// committed the leader does not know what is committed, so reads wait (§8, B7).
+// All reads of one turn share a round that begins after each of them arrived. Before an entry of
+// this term is committed the leader does not know what is committed, so reads wait (§8, B7).
 void Raft::StartReadRound() {
   if (unstarted_reads_.empty() || !CommittedInTerm()) return;
   ++read_round_;
@@ -72,13 +73,15 @@ void Raft::ConfirmReads() {
 }
 
 bool Raft::CanQuiesce() const {
-  if (!IsLeader() || transfer_target_ || !unstarted_reads_.empty() || !pending_reads_.empty()) return false;
+  if (!IsLeader() || transfer_target_ || !unstarted_reads_.empty() || !pending_reads_.empty())
+    return false;
   if (HasReady() || !persisting_.empty() || conf_.IsJoint()) return false;
   const RaftIndex last = log_.last_index();
   if (log_.applied() != last || log_.committed() != last || log_.stable() != last) return false;
   for (const auto& [id, peer] : progress_) {
     if (id == config_.id) continue;
-    if (peer.state != ProgressState::kReplicate || peer.match != last || peer.sent_commit != last) return false;
+    if (peer.state != ProgressState::kReplicate || peer.match != last || peer.sent_commit != last)
+      return false;
   }
   return true;
 }

@@ -1,7 +1,8 @@
 // Membership changes (§6; dissertation §4) and leadership transfer (dissertation §3.10).
 //
-// A membership is adopted when its entry is applied. Each one hands on to the next, through the overlap of their
-// quorums, what was committed, who may lead, and the read promises given (promise_floor_).
+// A membership is adopted when its entry is applied. Each one hands on to the next, through the
+// overlap of their quorums, what was committed, who may lead, and the read promises given
+// (promise_floor_).
 #include "orrery/base/wire.h"
 #include "raft/conf_changer.h"
 #include "raft/raft.h"
@@ -14,12 +15,14 @@ bool Raft::MayChangeConf() const {
 
 StatusOr<EntryId> Raft::ProposeConfChange(const ConfChange& change) {
   RETURN_IF_ERROR(CheckProposal());
-  if (!CommittedInTerm()) return FailedPreconditionError("raft: nothing of this term is committed yet (B7)");
+  if (!CommittedInTerm())
+    return FailedPreconditionError("raft: nothing of this term is committed yet (B7)");
   if (pending_conf_ > log_.applied()) {
     return FailedPreconditionError("raft: another membership change may be unapplied (R9)");
   }
   if (!MayChangeConf()) {
-    return FailedPreconditionError("raft: the read promise is not acknowledged by this membership yet (B29)");
+    return FailedPreconditionError(
+        "raft: the read promise is not acknowledged by this membership yet (B29)");
   }
   RETURN_IF_ERROR(ChangeConf(conf_, change).status());
   const EntryId id = AppendAsLeader(EntryKind::kConfChange, wire::Encode(change));
@@ -48,8 +51,10 @@ void Raft::AdoptConf(ConfState conf) {
   const std::vector<ReplicaId> members = AllMembers(conf_);
   std::erase_if(progress_, [&](const auto& item) { return !Contains(members, item.first); });
   for (const ReplicaId id : members) {
-    // A newcomer starts as recently heard of, so that it does not count against CheckQuorum at once.
-    if (!progress_.contains(id)) progress_[id] = {.next = log_.last_index().Next(), .last_heard = now_};
+    // A newcomer starts as recently heard of, so that it does not count against CheckQuorum at
+    // once.
+    if (!progress_.contains(id))
+      progress_[id] = {.next = log_.last_index().Next(), .last_heard = now_};
   }
   if (!IsVoter(conf_, config_.id)) return StepDownRemoved();
   if (transfer_target_ && !Contains(conf_.voters, transfer_target_)) AbandonTransfer();
@@ -65,7 +70,8 @@ void Raft::StepDownRemoved() {
   ReplicaId successor;
   RaftIndex best;
   for (const auto& [id, peer] : progress_) {
-    if (!Contains(conf_.voters, id) || peer.match < best || (successor && peer.match == best)) continue;
+    if (!Contains(conf_.voters, id) || peer.match < best || (successor && peer.match == best))
+      continue;
     successor = id;
     best = peer.match;
   }
@@ -83,7 +89,8 @@ Status Raft::TransferLeadership(ReplicaId to, MonoTime now) {
   Observe(now);
   if (!IsLeader()) return NotLeaderError();
   if (to == config_.id) return InvalidArgumentError("raft: transfer to the leader itself");
-  if (!Contains(conf_.voters, to)) return InvalidArgumentError("raft: transfer to a replica that is no voter");
+  if (!Contains(conf_.voters, to))
+    return InvalidArgumentError("raft: transfer to a replica that is no voter");
   if (transfer_target_ == to) return OkStatus();
   if (transfer_target_) return FailedPreconditionError("raft: another transfer is under way");
   transfer_target_ = to;  // from here on no lease is held (B11)
@@ -112,8 +119,9 @@ void Raft::MaybeSendTimeoutNow() {
 void Raft::AbandonTransfer() {
   transfer_target_ = ReplicaId();
   if (!timeout_now_sent_) return;
-  // The target may still campaign past leader stickiness. Only a new term makes that harmless (B11): there, a
-  // quorum has voted already. Voters let this replica through as its lease of the old term is given up.
+  // The target may still campaign past leader stickiness. Only a new term makes that harmless
+  // (B11): there, a quorum has voted already. Voters let this replica through as its lease of the
+  // old term is given up.
   BecomeFollower(term_, ReplicaId());
   if (IsPromotable() && !HasUnappliedConfChange()) StartCampaign(CampaignKind::kTransfer);
 }

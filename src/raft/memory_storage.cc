@@ -13,7 +13,8 @@ StatusOr<LogStorage::Initial> MemoryStorage::InitialState() const {
   return Initial{hard_state_, snapshot_.conf};
 }
 
-StatusOr<std::vector<Entry>> MemoryStorage::Entries(RaftIndex lo, RaftIndex hi, size_t max_bytes) const {
+StatusOr<std::vector<Entry>> MemoryStorage::Entries(RaftIndex lo, RaftIndex hi,
+                                                    size_t max_bytes) const {
   if (lo < FirstIndex()) return OutOfRangeError("raft log truncated");
   if (hi > LastIndex().Next()) return OutOfRangeError("beyond the end of the raft log");
   std::vector<Entry> out;

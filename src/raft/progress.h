@@ -1,7 +1,7 @@
 // Progress: what a leader knows of one peer, and whether it may send to it now.
 //
-// Invariants: match < next. In kProbe at most one kApp is under way per answer; in kReplicate at most the
-// in-flight window; in kSnapshot none.
+// Invariants: match < next. In kProbe at most one kApp is under way per answer; in kReplicate at
+// most the in-flight window; in kSnapshot none.
 #pragma once
 
 #include <deque>
@@ -39,7 +39,8 @@ struct Progress {
   RaftIndex pending_snapshot;
   RaftIndex sent_commit;      // highest commit index told to the peer
   bool probe_sent = false;    // kProbe: wait for an answer
-  bool probe_wanted = true;   // send even without entries: an answer will tell where the peer stands
+  // Send even without entries: an answer will tell where the peer stands.
+  bool probe_wanted = true;
   Inflights inflights;
 
   MonoTime last_heard = kNever;  // on the leader's clock

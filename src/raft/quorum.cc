@@ -38,7 +38,8 @@ bool IsMember(const ConfState& conf, ReplicaId id) {
 
 std::vector<ReplicaId> AllMembers(const ConfState& conf) {
   std::vector<ReplicaId> all;
-  for (const auto* list : {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
+  for (const auto* list :
+       {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
     all.insert(all.end(), list->begin(), list->end());
   }
   std::sort(all.begin(), all.end());

@@ -1,6 +1,6 @@
-// Quorum arithmetic: what a majority has reached, and what a vote comes to, in plain and joint configurations.
-// Pure functions over sorted lists of voters. An empty list is the absent half of a joint configuration: it
-// imposes nothing.
+// Quorum arithmetic: what a majority has reached, and what a vote comes to, in plain and joint
+// configurations. Pure functions over sorted lists of voters. An empty list is the absent half of a
+// joint configuration: it imposes nothing.
 #pragma once
 
 #include <algorithm>
@@ -21,12 +21,15 @@ std::optional<T> MajorityValue(const Voters& voters, const ValueOf& value_of) {
   std::vector<T> values;
   values.reserve(voters.size());
   for (const ReplicaId id : voters) values.push_back(value_of(id));
-  const auto middle = values.begin() + values.size() / 2;  // majority = size / 2 + 1 values at or above it
-  std::nth_element(values.begin(), middle, values.end(), [](const T& a, const T& b) { return b < a; });
+  // Majority = size / 2 + 1 values at or above it.
+  const auto middle = values.begin() + values.size() / 2;
+  std::nth_element(values.begin(), middle, values.end(),
+                   [](const T& a, const T& b) { return b < a; });
   return *middle;
 }
 
-// The greatest value that a majority of each half has reached; nothing if there are no voters at all.
+// The greatest value that a majority of each half has reached; nothing if there are no voters at
+// all.
 template <class T, class ValueOf>
 std::optional<T> JointValue(const ConfState& conf, const ValueOf& value_of) {
   const auto incoming = MajorityValue<T>(conf.voters, value_of);

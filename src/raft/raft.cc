@@ -14,7 +14,8 @@ Status Raft::Load(const LogStorage& storage) {
   RETURN_IF_ERROR(CheckConfState(initial.conf));
   RETURN_IF_ERROR(log_.Load(initial.hard_state.commit, config_.applied));
   if (initial.conf != ConfState() && storage.FirstIndex() <= RaftIndex(1)) {
-    return InvalidArgumentError("raft log: a group starts at kBootstrapIndex, so that newcomers need a snapshot");
+    return InvalidArgumentError(
+        "raft log: a group starts at kBootstrapIndex, so that newcomers need a snapshot");
   }
   term_ = persisted_term_ = initial.hard_state.term;
   vote_ = initial.hard_state.vote;
@@ -39,7 +40,8 @@ void Raft::Tick(MonoTime now) {
   if (IsLeader()) return TickLeader();
   if (now_ < election_deadline_) return;
   ResetElectionTimer();
-  // A replica that still keeps a promise (7b), or does not yet know the membership it holds, waits on.
+  // A replica that still keeps a promise (7b), or does not yet know the membership it holds, waits
+  // on.
   if (now_ >= bound_until_ && IsPromotable() && !HasUnappliedConfChange()) {
     StartCampaign(CampaignKind::kPreVote);
   }
@@ -99,7 +101,8 @@ Status Raft::CheckMessage(const Message& m) const {
   if (m.to != config_.id) return InvalidArgumentError("raft message for another replica");
   if (!m.from || m.from == config_.id) return InvalidArgumentError("raft message without a sender");
   // A replica that never heard of any term may refuse a pre-vote.
-  if (!m.term && m.type != MessageType::kPreVoteResp) return InvalidArgumentError("raft message without a term");
+  if (!m.term && m.type != MessageType::kPreVoteResp)
+    return InvalidArgumentError("raft message without a term");
   if (m.type < MessageType::kApp || m.type > MessageType::kTimeoutNow) {
     return InvalidArgumentError("unknown type of raft message");
   }
@@ -113,7 +116,8 @@ Status Raft::CheckMessage(const Message& m) const {
     next = next.Next();
   }
   if (m.type != MessageType::kSnap) return OkStatus();
-  if (!m.snapshot || !m.snapshot->index || m.snapshot->term > m.term || m.snapshot->conf == ConfState()) {
+  if (!m.snapshot || !m.snapshot->index || m.snapshot->term > m.term ||
+      m.snapshot->conf == ConfState()) {
     return InvalidArgumentError("raft message without a snapshot");
   }
   return CheckConfState(m.snapshot->conf);
@@ -166,8 +170,8 @@ bool Raft::SettleTerm(const Message& m) {
       if (!m.reject) return false;  // granted for the term we asked about
       break;
     case MessageType::kVote:
-      // Leader stickiness, which is what a lease rests on (B12). A transfer goes past it: that leader has given
-      // up its lease for the rest of its term (B11).
+      // Leader stickiness, which is what a lease rests on (B12). A transfer goes past it: that
+      // leader has given up its lease for the rest of its term (B11).
       if (BoundToLeader() && !m.leader_transfer) return true;
       break;
     default:
@@ -184,8 +188,9 @@ void Raft::AnswerOldTerm(const Message& m) {
     case MessageType::kApp:
     case MessageType::kHeartbeat:
     case MessageType::kSnap:
-      // A deposed leader, or one that a candidate with a greater term has to unseat because the others, being
-      // bound to that leader, refuse it (B14). The greater term in the answer is what counts.
+      // A deposed leader, or one that a candidate with a greater term has to unseat because the
+      // others, being bound to that leader, refuse it (B14). The greater term in the answer is what
+      // counts.
       Send({.type = MessageType::kAppResp, .to = m.from, .reject = true});
       return;
     case MessageType::kPreVote:
@@ -220,8 +225,8 @@ void Raft::Send(Message m) {
   if (!m.term) m.term = term_;
   bool after_persist = false;
   switch (m.type) {
-    // A request for votes states a term and a log that must survive a crash: an answer to it may arrive late,
-    // and would otherwise count for a shorter log after a restart in the same term.
+    // A request for votes states a term and a log that must survive a crash: an answer to it may
+    // arrive late, and would otherwise count for a shorter log after a restart in the same term.
     case MessageType::kVote:
     case MessageType::kVoteResp:
     case MessageType::kAppResp:
@@ -246,9 +251,17 @@ Status Raft::NotLeaderError() const {
 }
 
 GroupStatus Raft::GetStatus() const {
-  GroupStatus s{.id = config_.id, .role = role_, .leader = leader_, .vote = vote_, .term = term_,
-                .commit = log_.committed(), .applied = log_.applied(), .last_index = log_.last_index(),
-                .durable_index = log_.stable(), .transfer_target = transfer_target_, .conf = conf_};
+  GroupStatus s{.id = config_.id,
+                .role = role_,
+                .leader = leader_,
+                .vote = vote_,
+                .term = term_,
+                .commit = log_.committed(),
+                .applied = log_.applied(),
+                .last_index = log_.last_index(),
+                .durable_index = log_.stable(),
+                .transfer_target = transfer_target_,
+                .conf = conf_};
   for (const auto& [id, peer] : progress_) {
     const bool active = id == config_.id || now_ - peer.last_heard < config_.election_timeout;
     s.peers.push_back({.id = id, .state = peer.state, .match = peer.match, .next = peer.next,

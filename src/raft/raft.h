@@ -7,8 +7,9 @@
 //   membership.cc   membership changes and leadership transfer
 //   ready.cc        what goes out, and the completion of writes
 //
-// Nothing is sent while an input is handled: handlers change state and mark what is due, and TakeReady turns the
-// sum of it into messages, so that many proposals or many reads of one turn share one message to each peer.
+// Nothing is sent while an input is handled: handlers change state and mark what is due, and
+// TakeReady turns the sum of it into messages, so that many proposals or many reads of one turn
+// share one message to each peer.
 #pragma once
 
 #include <deque>
@@ -142,8 +143,10 @@ class Raft {
   Votes votes_;                  // of the present campaign
   bool self_vote_unstaged_ = false;
   MonoTime election_deadline_;
-  std::optional<EntryId> deferred_campaign_;  // a TimeoutNow for this log end waits for applies; of this term
-  // Until then this replica keeps its promise to a leader: no vote for another, no campaign (B12, 7b).
+  // A TimeoutNow for this log end waits for applies; of this term.
+  std::optional<EntryId> deferred_campaign_;
+  // Until then this replica keeps its promise to a leader: no vote for another, no campaign (B12,
+  // 7b).
   MonoTime bound_until_ = kNever;
 
   // Leader.
@@ -175,7 +178,8 @@ class Raft {
   Timestamp read_promise_;        // highest known here
   Timestamp campaign_promise_;    // highest in the votes of this campaign
   Timestamp prior_read_promise_;
-  Timestamp promise_floor_;       // highest that earlier memberships of this term may have let the leader use
+  // Highest that earlier memberships of this term may have let the leader use.
+  Timestamp promise_floor_;
 
   // Output.
   struct Persisting {

@@ -16,7 +16,8 @@ Status RaftLog::Load(RaftIndex commit, RaftIndex applied) {
   ASSIGN_OR_RETURN(const RaftTerm last_term, storage_.Term(last));
   before_ = {last_term, last};
   stable_ = staged_ = last;
-  // Committed entries may be applied before the commit index reaches the disk: it needs no sync of its own.
+  // Committed entries may be applied before the commit index reaches the disk: it needs no sync of
+  // its own.
   committed_ = std::max(commit, std::max(applied, dropped));
   applying_ = applied_ = applied;
   return OkStatus();
@@ -85,7 +86,8 @@ StatusOr<bool> RaftLog::TryAppend(EntryId previous, std::vector<Entry> entries) 
       previous_term = id.term;
       continue;
     }
-    if (id.index <= committed_) return DataLossError("raft log: a leader contradicts a committed entry (I3)");
+    if (id.index <= committed_)
+      return DataLossError("raft log: a leader contradicts a committed entry (I3)");
     if (id.index <= last_index()) TruncateFrom(id.index, previous_term);
     for (; i < entries.size(); ++i) Append(std::move(entries[i]));
   }
@@ -194,7 +196,8 @@ void RaftLog::OnApplied(RaftIndex index) {
 
 void RaftLog::Prune() {
   const RaftIndex needless = std::min(stable_, applying_);
-  while (!tail_.empty() && tail_bytes_ > config_.max_cached_bytes && tail_.front().index <= needless) {
+  while (!tail_.empty() && tail_bytes_ > config_.max_cached_bytes &&
+         tail_.front().index <= needless) {
     before_ = {tail_.front().term, tail_.front().index};
     tail_bytes_ -= EntryBytes(tail_.front());
     tail_.pop_front();

@@ -4,12 +4,14 @@
 //                           applied <= applying <= min(committed, stable)
 //                                stable <= staged <= last
 //
-// stable: known durable (OnPersisted). staged: handed out to be appended. The tail holds at least what is above
-// stable and what is not handed out for applying; older entries stay in it up to Config::max_cached_bytes.
+// stable: known durable (OnPersisted). staged: handed out to be appended. The tail holds at least
+// what is above stable and what is not handed out for applying; older entries stay in it up to
+// Config::max_cached_bytes.
 //
-// Readys in flight: Stage() notes up to where each Ready makes the log durable. When the log is truncated, the
-// notes of earlier Readys are cut back too: what they wrote above the cut will be dropped from disk by a later
-// write, so their completion must not attest it (the "ABA" hazard of asynchronous storage writes).
+// Readys in flight: Stage() notes up to where each Ready makes the log durable. When the log is
+// truncated, the notes of earlier Readys are cut back too: what they wrote above the cut will be
+// dropped from disk by a later write, so their completion must not attest it (the "ABA" hazard of
+// asynchronous storage writes).
 #pragma once
 
 #include <deque>
@@ -42,8 +44,8 @@ class RaftLog {
   // The greatest index <= `from` whose term is <= `term`: where two logs may still agree.
   EntryId LatestAtOrBelow(RaftIndex from, RaftTerm term) const;
 
-  // Follower: takes entries that follow `previous`. False: no match there. DataLoss: they contradict a
-  // committed entry.
+  // Follower: takes entries that follow `previous`. False: no match there. DataLoss: they
+  // contradict a committed entry.
   StatusOr<bool> TryAppend(EntryId previous, std::vector<Entry> entries);
   // Leader: adds one entry at the end.
   void Append(Entry entry);

@@ -22,18 +22,21 @@ Ready Raft::TakeReady() {
   const SoftState soft{role_, leader_, term_};
   if (soft != staged_soft_state_) ready.soft_state = staged_soft_state_ = soft;
   const HardState hard{term_, vote_, log_.committed()};
-  const bool vote_changed = hard.term != staged_hard_state_.term || hard.vote != staged_hard_state_.vote;
+  const bool vote_changed =
+      hard.term != staged_hard_state_.term || hard.vote != staged_hard_state_.vote;
   if (hard != staged_hard_state_) ready.hard_state = staged_hard_state_ = hard;
   ready.messages = std::exchange(messages_, {});
   ready.messages_after_persist = std::exchange(messages_after_persist_, {});
   ready.read_states = std::exchange(read_states_, {});
-  if (ready.hard_state || log_.HasUnstaged() || self_vote_unstaged_ || !ready.messages_after_persist.empty()) {
+  if (ready.hard_state || log_.HasUnstaged() || self_vote_unstaged_ ||
+      !ready.messages_after_persist.empty()) {
     ready.token = PersistToken{++last_token_};
     log_.Stage(ready.token, ready);
     persisting_.push_back({ready.token, term_, std::exchange(self_vote_unstaged_, false)});
   }
   ready.must_sync = vote_changed || !ready.entries.empty() || ready.snapshot.has_value();
-  if (Status status = log_.TakeApplicable(ready.committed_entries); !status.ok()) storage_error_ = status;
+  if (Status status = log_.TakeApplicable(ready.committed_entries); !status.ok())
+    storage_error_ = status;
   ready.storage_error = storage_error_;
   return ready;
 }

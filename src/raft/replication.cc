@@ -15,7 +15,8 @@ Status Raft::CheckProposal() const {
 
 StatusOr<EntryId> Raft::Propose(std::string payload) {
   RETURN_IF_ERROR(CheckProposal());
-  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + payload.size() > config_.max_uncommitted_bytes) {
+  if (uncommitted_bytes_ > 0 &&
+      uncommitted_bytes_ + payload.size() > config_.max_uncommitted_bytes) {
     return ResourceExhaustedError("raft: too many bytes proposed and not committed");
   }
   return AppendAsLeader(EntryKind::kNormal, std::move(payload));
@@ -54,10 +55,12 @@ bool Raft::MayFill(const Progress& peer) const {
 
 bool Raft::WantsAppend(const Progress& peer) const {
   if (peer.state == ProgressState::kSnapshot) return false;
-  if (peer.state == ProgressState::kProbe) return !peer.probe_sent && (peer.probe_wanted || MayFill(peer));
+  if (peer.state == ProgressState::kProbe)
+    return !peer.probe_sent && (peer.probe_wanted || MayFill(peer));
   if (peer.probe_wanted || MayFill(peer)) return true;
   // The commit index is news of its own, but waits for its turn when the window is full.
-  return !peer.inflights.Full(config_) && peer.sent_commit < std::min(log_.committed(), peer.next.Prev());
+  return !peer.inflights.Full(config_) &&
+         peer.sent_commit < std::min(log_.committed(), peer.next.Prev());
 }
 
 bool Raft::HasAppendsToSend() const {
@@ -96,8 +99,10 @@ bool Raft::SendAppend(ReplicaId to, Progress& peer) {
 }
 
 bool Raft::SendSnapshot(ReplicaId to, Progress& peer) {
-  // A peer that does not answer would only tie up the sender; its first sign of life brings us back here.
-  if (now_ - peer.last_heard >= config_.election_timeout && now_ - leader_since_ >= config_.election_timeout) {
+  // A peer that does not answer would only tie up the sender; its first sign of life brings us back
+  // here.
+  if (now_ - peer.last_heard >= config_.election_timeout &&
+      now_ - leader_since_ >= config_.election_timeout) {
     return false;
   }
   auto meta = storage_.Snapshot();
@@ -122,7 +127,8 @@ void Raft::BroadcastHeartbeat() {
 
 void Raft::ReportUnreachable(ReplicaId peer) {
   const auto it = progress_.find(peer);
-  // What was in flight is probably lost: learn where the peer stands before filling the window again.
+  // What was in flight is probably lost: learn where the peer stands before filling the window
+  // again.
   if (!IsLeader() || it == progress_.end() || it->second.state != ProgressState::kReplicate) return;
   it->second.BecomeProbe();
   it->second.probe_sent = true;  // until its next answer
@@ -133,7 +139,8 @@ void Raft::ReportSnapshot(ReplicaId peer, RawNode::SnapshotResult result) {
   if (!IsLeader() || it == progress_.end() || it->second.state != ProgressState::kSnapshot) return;
   if (result == RawNode::SnapshotResult::kFailed) it->second.pending_snapshot = RaftIndex();
   it->second.BecomeProbe();
-  it->second.probe_sent = true;  // the acknowledgement, or the next heartbeat's answer, goes on from here
+  // The acknowledgement, or the next heartbeat's answer, goes on from here.
+  it->second.probe_sent = true;
 }
 
 // ---- answers ----
@@ -156,7 +163,8 @@ Status Raft::HandleAppResponse(const Message& m) {
   if (m.reject) {
     // Skip whole terms that cannot agree, on both sides (§5.3, end; dissertation §3.5).
     const RaftIndex hint = log_.LatestAtOrBelow(m.reject_hint, m.log_term).index;
-    if (peer.Backtrack(m.index, hint) && peer.state == ProgressState::kReplicate) peer.BecomeProbe();
+    if (peer.Backtrack(m.index, hint) && peer.state == ProgressState::kReplicate)
+      peer.BecomeProbe();
     return OkStatus();
   }
   const bool advanced = peer.Advance(m.index);
@@ -175,7 +183,8 @@ void Raft::HandleHeartbeatResponse(const Message& m) {
   if (!IsLeader() || it == progress_.end()) return;
   Progress& peer = it->second;
   NoteAnswer(peer, m);
-  if (m.read_round <= read_round_) peer.acked_read_round = std::max(peer.acked_read_round, m.read_round);
+  if (m.read_round <= read_round_)
+    peer.acked_read_round = std::max(peer.acked_read_round, m.read_round);
   peer.probe_sent = false;
   // What is in flight may be lost: an answer to one more message, even an empty one, will tell.
   if (peer.state == ProgressState::kProbe || peer.match < log_.last_index()) {

@@ -85,8 +85,8 @@ std::string ToString(const ConfState& conf) {
 }
 
 std::string ToString(const Message& m) {
-  std::string out = ToString(m.from) + "->" + ToString(m.to) + " " + std::string(MessageTypeName(m.type)) +
-                    " term=" + ToString(m.term);
+  std::string out = ToString(m.from) + "->" + ToString(m.to) + " " +
+                    std::string(MessageTypeName(m.type)) + " term=" + ToString(m.term);
   const bool vote_answer = m.type == MessageType::kVoteResp || m.type == MessageType::kPreVoteResp;
   if (m.type == MessageType::kAppResp) {
     out += " at=" + ToString(m.index);
@@ -94,14 +94,18 @@ std::string ToString(const Message& m) {
     out += " at=" + At(m.log_term, m.index);
   }
   if (m.commit) out += " commit=" + (vote_answer ? At(m.log_term, m.commit) : ToString(m.commit));
-  if (m.reject) out += m.type == MessageType::kAppResp ? " reject hint=" + At(m.log_term, m.reject_hint) : " reject";
+  if (m.reject)
+    out += m.type == MessageType::kAppResp ? " reject hint=" + At(m.log_term, m.reject_hint)
+                                           : " reject";
   if (m.leader_transfer) out += " transfer";
   if (m.read_round) out += " round=" + std::to_string(m.read_round);
   if (!m.read_promise.IsZero()) out += " promise=" + std::to_string(m.read_promise.wall_ns);
   if (m.snapshot) {
-    out += " snapshot=" + At(m.snapshot->term, m.snapshot->index) + " conf=" + ToString(m.snapshot->conf);
+    out += " snapshot=" + At(m.snapshot->term, m.snapshot->index) +
+           " conf=" + ToString(m.snapshot->conf);
   }
-  for (size_t i = 0; i < m.entries.size(); ++i) out += (i ? ", " : " entries=[") + ToString(m.entries[i]);
+  for (size_t i = 0; i < m.entries.size(); ++i)
+    out += (i ? ", " : " entries=[") + ToString(m.entries[i]);
   return out + (m.entries.empty() ? "" : "]");
 }
 

@@ -1,9 +1,10 @@
-// LogStorage: the raft core's read-only view of what its driver has written to disk. The core keeps what it
-// has handed out but not yet seen persisted in memory, and asks here only for older entries.
+// LogStorage: the raft core's read-only view of what its driver has written to disk. The core keeps
+// what it has handed out but not yet seen persisted in memory, and asks here only for older
+// entries.
 //
 // Thread safety: called only from within RawNode's methods, by whoever calls those.
-// Invariants: what OnPersisted has acknowledged is visible here; the driver may truncate the front of the log
-// at any time up to the applied index (A8), keeping the term of the last entry it dropped.
+// Invariants: what OnPersisted has acknowledged is visible here; the driver may truncate the front
+// of the log at any time up to the applied index (A8), keeping the term of the last entry dropped.
 #pragma once
 
 #include <vector>
@@ -13,9 +14,10 @@
 
 namespace orrery::raft {
 
-// Where a new group's log starts: everything up to here counts as truncated, and HardState is {kBootstrapTerm,
-// no vote, kBootstrapIndex}. A replica added later has nothing, not even index 0's membership, so it can never
-// be caught up from the log alone: it always begins with a RaftSnapshot, which carries the membership.
+// Where a new group's log starts: everything up to here counts as truncated, and HardState is
+// {kBootstrapTerm, no vote, kBootstrapIndex}. A replica added later has nothing, not even index 0's
+// membership, so it can never be caught up from the log alone: it always begins with a
+// RaftSnapshot, which carries the membership.
 inline constexpr RaftIndex kBootstrapIndex{10};
 inline constexpr RaftTerm kBootstrapTerm{5};
 
@@ -30,18 +32,21 @@ class LogStorage {
   // Read once, when the RawNode is made.
   virtual StatusOr<Initial> InitialState() const = 0;
 
-  // Entries of [lo, hi): at least the first one, then as many as fit in max_bytes (sum of EntryBytes).
-  // OutOfRange if lo < FirstIndex(). Precondition: lo < hi <= LastIndex() + 1.
-  virtual StatusOr<std::vector<Entry>> Entries(RaftIndex lo, RaftIndex hi, size_t max_bytes) const = 0;
+  // Entries of [lo, hi): at least the first one, then as many as fit in max_bytes (sum of
+  // EntryBytes). OutOfRange if lo < FirstIndex(). Precondition: lo < hi <= LastIndex() + 1.
+  virtual StatusOr<std::vector<Entry>> Entries(RaftIndex lo, RaftIndex hi,
+                                               size_t max_bytes) const = 0;
 
   // Term of entry `index`, for FirstIndex()-1 <= index <= LastIndex(); OutOfRange otherwise.
   virtual StatusOr<RaftTerm> Term(RaftIndex index) const = 0;
 
-  // First entry still held; LastIndex()+1 if none is. A replica that has nothing yet: 1 and 0, and no members.
+  // First entry still held; LastIndex()+1 if none is. A replica that has nothing yet: 1 and 0, and
+  // no members.
   virtual RaftIndex FirstIndex() const = 0;
   virtual RaftIndex LastIndex() const = 0;
 
-  // What a RaftSnapshot taken now would hold (index >= FirstIndex()-1). Unavailable: not now, ask again later.
+  // What a RaftSnapshot taken now would hold (index >= FirstIndex()-1). Unavailable: not now, ask
+  // again later.
   virtual StatusOr<SnapshotMeta> Snapshot() const = 0;
 };
 

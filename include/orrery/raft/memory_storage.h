@@ -1,5 +1,5 @@
-// MemoryStorage: a LogStorage in memory, for tests and for models. It holds exactly what was written to it, so
-// a copy of the object is a crash image.
+// MemoryStorage: a LogStorage in memory, for tests and for models. It holds exactly what was
+// written to it, so a copy of the object is a crash image.
 //
 // Thread safety: none; one owner.
 #pragma once
@@ -28,7 +28,8 @@ class MemoryStorage : public LogStorage {
   void Append(const std::vector<Entry>& entries);
   // Replaces log and snapshot, keeps term and vote (A7).
   void InstallSnapshot(const SnapshotMeta& meta);
-  // Records that a RaftSnapshot at `index` with this membership can be given. Precondition: index in the log.
+  // Records that a RaftSnapshot at `index` with this membership can be given. Precondition: index
+  // in the log.
   void MakeSnapshot(RaftIndex index, const ConfState& conf);
   // Drops entries up to and including `index`. Precondition: index <= snapshot's index.
   void Compact(RaftIndex index);

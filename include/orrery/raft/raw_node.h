@@ -1,13 +1,16 @@
-// RawNode: consensus for one replica of one raft group, without any input or output of its own. The driver
-// feeds it messages, time and disk completions, and carries out what Ready asks for.
+// RawNode: consensus for one replica of one raft group, without any input or output of its own. The
+// driver feeds it messages, time and disk completions, and carries out what Ready asks for.
 //
-// Thread safety: none; one owner at a time. No method blocks, reads a clock, or allocates without limit.
+// Thread safety: none; one owner at a time. No method blocks, reads a clock, or allocates without
+// limit.
 //
-// Time. Every `now` is the node's monotonic clock, read after the event it comes with (for Step: after the
-// message was received), and never goes back. All timeouts are durations, so a late Tick is harmless.
+// Time. Every `now` is the node's monotonic clock, read after the event it comes with (for Step:
+// after the message was received), and never goes back. All timeouts are durations, so a late Tick
+// is harmless.
 //
-// Invariants (correctness.md): I1 to I5 hold under any loss, duplication, delay and reordering of messages and
-// any crash, as long as the driver keeps Ready's order (B1, B2, B4). Peer bytes never reach an assertion.
+// Invariants (correctness.md): I1 to I5 hold under any loss, duplication, delay and reordering of
+// messages and any crash, as long as the driver keeps Ready's order (B1, B2, B4). Peer bytes never
+// reach an assertion.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +28,8 @@ namespace orrery::raft {
 class Raft;
 
 enum class StartMode : uint8_t {
-  // This replica may have promised something before (7b): it neither votes nor campaigns for one election
-  // timeout, so that a lease it acknowledged before the crash has ended.
+  // This replica may have promised something before (7b): it neither votes nor campaigns for one
+  // election timeout, so that a lease it acknowledged before the crash has ended.
   kRestarted = 0,
   // The group or the replica is new: nothing was ever acknowledged under this replica id.
   kFresh = 1,
@@ -34,25 +37,30 @@ enum class StartMode : uint8_t {
 
 struct Config {
   ReplicaId id;
-  RaftIndex applied;    // everything up to here is in the state machine (durably) and is not applied again
+  // Everything up to here is in the state machine (durably) and is not applied again.
+  RaftIndex applied;
   MonoTime start_time;  // now
   uint64_t seed = 0;    // of the election jitter; differs between replicas
   StartMode start_mode = StartMode::kRestarted;
 
   Duration election_timeout = 1000ms;   // the least; each wait is drawn from [1, 2) times this
   Duration heartbeat_interval = 200ms;  // at most election_timeout / 2
-  Duration lease_duration = 800ms;      // lease_duration * (1 + clock rate error) < election_timeout
+  // lease_duration * (1 + clock rate error) < election_timeout (B12).
+  Duration lease_duration = 800ms;
   uint32_t clock_rate_error_ppm = 10'000;  // monotonic clocks run within 1 ± this of true time
 
-  // The highest read promise that this replica may have acknowledged in an earlier life, see LeaseStatus.
+  // The highest read promise that this replica may have acknowledged in an earlier life, see
+  // LeaseStatus.
   Timestamp initial_read_promise;
 
   size_t max_message_bytes = 256 << 10;      // entries in one kApp (always at least one entry)
-  size_t max_apply_bytes = 1 << 20;          // committed entries handed out and not yet reported applied
+  // Committed entries handed out and not yet reported applied.
+  size_t max_apply_bytes = 1 << 20;
   size_t max_inflight_messages = 128;        // unacknowledged kApp to one peer in replicate state
   size_t max_inflight_bytes = 4 << 20;
   size_t max_uncommitted_bytes = 16 << 20;   // the proposal quota of a leader
-  size_t max_cached_bytes = 128 << 10;       // persisted and applied entries kept in memory for slow peers
+  // Persisted and applied entries kept in memory for slow peers.
+  size_t max_cached_bytes = 128 << 10;
   size_t max_pending_reads = 4096;
 
   // InvalidArgument if a limit or a duration contradicts another.
@@ -69,8 +77,8 @@ struct SoftState {
   friend bool operator==(const SoftState&, const SoftState&) = default;
 };
 
-// The answer to a ReadIndex: once `index` is applied, a read that began at the call sees every write
-// acknowledged before it.
+// The answer to a ReadIndex: once `index` is applied, a read that began at the call sees every
+// write acknowledged before it.
 struct ReadState {
   uint64_t context = 0;
   RaftIndex index;
@@ -85,21 +93,26 @@ struct PersistToken {
 
 // What the driver has to do. The order that safety needs:
 //  1. `messages` may be sent at once, even before anything of this Ready is written.
-//  2. Write `snapshot` (install it: A7), then `entries`, then `hard_state`, in one batch (A2); Readys are
-//     written in the order they were taken. Sync if must_sync. Then, in token order:
-//  3. send `messages_after_persist` and call OnPersisted(token). Several Readys may be between 2 and 3;
-//     OnPersisted(t) stands for every token up to t.
-//  4. `committed_entries` are to be applied, in order, at any time after the Ready is taken: each is already
-//     durable here (never above what OnPersisted acknowledged), so the applied state cannot overtake the log.
-//     Call ApplyConfChange for each kConfChange entry in its place, and OnApplied when done.
-//  5. A Ready with a snapshot has no committed_entries; OnPersisted of it implies applied = snapshot's index.
+//  2. Write `snapshot` (install it: A7), then `entries`, then `hard_state`, in one batch (A2);
+//     Readys are written in the order they were taken. Sync if must_sync. Then, in token order:
+//  3. send `messages_after_persist` and call OnPersisted(token). Several Readys may be between 2
+//     and 3; OnPersisted(t) stands for every token up to t.
+//  4. `committed_entries` are to be applied, in order, at any time after the Ready is taken: each
+//     is already durable here (never above what OnPersisted acknowledged), so the applied state
+//     cannot overtake the log. Call ApplyConfChange for each kConfChange entry in its place, and
+//     OnApplied when done.
+//  5. A Ready with a snapshot has no committed_entries; OnPersisted of it implies applied =
+//     snapshot's index.
 struct Ready {
-  std::optional<SoftState> soft_state;  // changed since the last Ready; pending reads died with a leader role
+  // Changed since the last Ready; pending reads died with a leader role.
+  std::optional<SoftState> soft_state;
   std::optional<HardState> hard_state;  // to write
-  std::vector<Entry> entries;           // to append; whatever is stored from the first one's index on is dropped
+  // To append; whatever is stored from the first one's index on is dropped.
+  std::vector<Entry> entries;
   std::optional<SnapshotMeta> snapshot; // replaces the whole log; its data is already on this node
   std::vector<Message> messages;
-  std::vector<Message> messages_after_persist;  // votes and acknowledgements: they promise durability (B2)
+  // Votes and acknowledgements: they promise durability (B2).
+  std::vector<Message> messages_after_persist;
   std::vector<Entry> committed_entries;
   std::vector<ReadState> read_states;
   bool must_sync = false;  // entries, snapshot, term or vote changed
@@ -109,16 +122,18 @@ struct Ready {
   Status storage_error;
 };
 
-// The leader's right to serve reads without asking anyone (B12). A copy kept by the driver dies with the next
-// soft_state or ApplyConfChange: drop it before sending anything of that Ready, as this replica may have just
-// voted for another.
+// The leader's right to serve reads without asking anyone (B12). A copy kept by the driver dies
+// with the next soft_state or ApplyConfChange: drop it before sending anything of that Ready, as
+// this replica may have just voted for another.
 struct LeaseStatus {
-  // False: not leader, no entry of its term applied yet (B7, B13), not a voter, or transferring away (B11).
+  // False: not leader, no entry of its term applied yet (B7, B13), not a voter, or transferring
+  // away (B11).
   bool held = false;
-  // The leader may serve while its clock is below this: quorum-acknowledged send time + lease_duration * (1 - e).
-  // Voters that acknowledged refuse other candidates until after it.
+  // The leader may serve while its clock is below this: quorum-acknowledged send time +
+  // lease_duration * (1 - e). Voters that acknowledged refuse other candidates until after it.
   MonoTime valid_until;
-  // It may serve reads at timestamps up to this: a quorum reports a promise at least as high to any candidate.
+  // It may serve reads at timestamps up to this: a quorum reports a promise at least as high to any
+  // candidate.
   Timestamp promised_read_ts;
 
   bool ValidAt(MonoTime now) const { return held && now < valid_until; }
@@ -158,35 +173,40 @@ struct GroupStatus {
 
 class RawNode {
  public:
-  // `storage` must outlive the node. InvalidArgument for a bad Config, DataLoss for a storage that contradicts
-  // itself (commit beyond the log, applied beyond commit).
+  // `storage` must outlive the node. InvalidArgument for a bad Config, DataLoss for a storage that
+  // contradicts itself (commit beyond the log, applied beyond commit).
   static StatusOr<std::unique_ptr<RawNode>> Create(const Config& config, const LogStorage& storage);
   ~RawNode();
 
-  // Fires what is due: elections, heartbeats, the check of quorum contact. Call every heartbeat_interval / 2
-  // or so, or at NextDeadline().
+  // Fires what is due: elections, heartbeats, the check of quorum contact. Call every
+  // heartbeat_interval / 2 or so, or at NextDeadline().
   void Tick(MonoTime now);
   MonoTime NextDeadline() const;
 
-  // Takes in a peer's message. Stale ones are ignored (OK). InvalidArgument: malformed. DataLoss: it proves that
-  // this replica or the peer lost acknowledged entries; the driver must quarantine the replica.
+  // Takes in a peer's message. Stale ones are ignored (OK). InvalidArgument: malformed. DataLoss:
+  // it proves that this replica or the peer lost acknowledged entries; the driver must quarantine
+  // the replica.
   [[nodiscard]] Status Step(Message message, MonoTime now);
 
-  // Appends to the leader's log; the entry is decided when it comes out of committed_entries with this very
-  // term and index, and lost when another term shows up at the index. FailedPrecondition with NotLeader
-  // payload; Unavailable while transferring; ResourceExhausted beyond max_uncommitted_bytes.
+  // Appends to the leader's log; the entry is decided when it comes out of committed_entries with
+  // this very term and index, and lost when another term shows up at the index. FailedPrecondition
+  // with NotLeader payload; Unavailable while transferring; ResourceExhausted beyond
+  // max_uncommitted_bytes.
   StatusOr<EntryId> Propose(std::string payload);
-  // As Propose. FailedPrecondition also if a change is unapplied (R9), no entry of this term is committed (B7),
-  // the change does not fit the membership, or the read promise is not yet acknowledged by a quorum of the
-  // present membership (so that each membership hands the promise on to the next: B29).
+  // As Propose. FailedPrecondition also if a change is unapplied (R9), no entry of this term is
+  // committed (B7), the change does not fit the membership, or the read promise is not yet
+  // acknowledged by a quorum of the present membership (so that each membership hands the promise
+  // on to the next: B29).
   StatusOr<EntryId> ProposeConfChange(const ConfChange& change);
 
-  // Starts an election, PreVote first. FailedPrecondition if this replica is no voter, has committed but
-  // unapplied membership changes, or is bound by its promise to a leader it heard lately.
+  // Starts an election, PreVote first. FailedPrecondition if this replica is no voter, has
+  // committed but unapplied membership changes, or is bound by its promise to a leader it heard
+  // lately.
   [[nodiscard]] Status Campaign(MonoTime now);
-  // Hands leadership to a voter. The lease ends at once; proposals are refused until it is done or one election
-  // timeout has passed. A transfer given up after the target was told to campaign costs a new election of this
-  // replica (term + 1), so that no late TimeoutNow can elect someone inside a later lease (B11).
+  // Hands leadership to a voter. The lease ends at once; proposals are refused until it is done or
+  // one election timeout has passed. A transfer given up after the target was told to campaign
+  // costs a new election of this replica (term + 1), so that no late TimeoutNow can elect someone
+  // inside a later lease (B11).
   [[nodiscard]] Status TransferLeadership(ReplicaId to, MonoTime now);
   // Asks for a ReadState with this context. FailedPrecondition (NotLeader), ResourceExhausted.
   [[nodiscard]] Status ReadIndex(uint64_t context);
@@ -196,30 +216,31 @@ class RawNode {
   void OnPersisted(PersistToken token, MonoTime now);
   // Everything up to `index` is applied. Precondition: index was handed out in committed_entries.
   void OnApplied(RaftIndex index);
-  // Adopts the change of a committed kConfChange entry, and returns the membership to store with the applied
-  // state. DataLoss if the payload does not decode; a change that no longer fits leaves the membership as it is.
+  // Adopts the change of a committed kConfChange entry, and returns the membership to store with
+  // the applied state. DataLoss if the payload does not decode; a change that no longer fits leaves
+  // the membership as it is.
   StatusOr<ConfState> ApplyConfChange(const Entry& entry);
 
   // The transport could not deliver to this peer: go back to probing it.
   void ReportUnreachable(ReplicaId peer);
-  // The data of the RaftSnapshot announced by kSnap arrived or failed to. Due once for every kSnap: until then
-  // nothing else is sent to the peer. On failure it is tried again.
+  // The data of the RaftSnapshot announced by kSnap arrived or failed to. Due once for every kSnap:
+  // until then nothing else is sent to the peer. On failure it is tried again.
   enum class SnapshotResult : uint8_t { kDelivered, kFailed };
   void ReportSnapshot(ReplicaId peer, SnapshotResult result);
 
-  // Leader: announces that it wants to serve reads up to `promise` (never lowered). Carried by the next
-  // messages. Every replica: before messages go out, ReadPromise() must be covered by the bound that the driver
-  // will give as initial_read_promise after a crash.
+  // Leader: announces that it wants to serve reads up to `promise` (never lowered). Carried by the
+  // next messages. Every replica: before messages go out, ReadPromise() must be covered by the
+  // bound that the driver will give as initial_read_promise after a crash.
   void SetReadPromise(Timestamp promise);
   // The highest promise known here.
   Timestamp ReadPromise() const;
-  // Leader: the highest promise any earlier leader can have used, set when the election was won. Its writes go
-  // above this (B29, R7).
+  // Leader: the highest promise any earlier leader can have used, set when the election was won.
+  // Its writes go above this (B29, R7).
   Timestamp PriorReadPromise() const;
   LeaseStatus LeaseAt(MonoTime now) const;
 
-  // Leader with every peer caught up, everything persisted and applied, nothing pending: the driver may stop
-  // ticking all replicas. Wake() before the next Tick.
+  // Leader with every peer caught up, everything persisted and applied, nothing pending: the driver
+  // may stop ticking all replicas. Wake() before the next Tick.
   bool CanQuiesce() const;
   // Restarts the timers after a time without ticks.
   void Wake(MonoTime now);

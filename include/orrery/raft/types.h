@@ -1,8 +1,9 @@
-// The values of the consensus core: log entries, durable state, membership, and the messages of one raft group.
-// Everything here is plain data; docs/formats/raft_messages.md documents the bytes that Visit gives them.
+// The values of the consensus core: log entries, durable state, membership, and the messages of one
+// raft group. Everything here is plain data; docs/formats/raft_messages.md documents the bytes that
+// Visit gives them.
 //
-// Sources: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version, 2014);
-// Ongaro's dissertation (2014); etcd-io/raft as the model of the message set.
+// Sources: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended
+// version, 2014); Ongaro's dissertation (2014); etcd-io/raft as the model of the message set.
 #pragma once
 
 #include <compare>
@@ -20,7 +21,8 @@
 namespace orrery::raft {
 
 enum class EntryKind : uint8_t {
-  kNormal = 0,      // payload is the driver's command; empty = the leader's no-op at the start of a term
+  // Payload is the driver's command; empty = the leader's no-op at the start of a term.
+  kNormal = 0,
   kConfChange = 1,  // payload is an encoded ConfChange
 };
 
@@ -40,8 +42,8 @@ struct Entry {
   }
 };
 
-// Bytes an entry counts for in every limit of Config: its payload plus a fixed overhead, so that a flood of
-// empty entries is limited too.
+// Bytes an entry counts for in every limit of Config: its payload plus a fixed overhead, so that a
+// flood of empty entries is limited too.
 size_t EntryBytes(const Entry& entry);
 
 // Names an entry and, by Log Matching, the whole log up to it.
@@ -66,9 +68,9 @@ struct HardState {
   }
 };
 
-// Membership. Outside a joint configuration only `voters` and `learners` are filled. Lists are sorted, without
-// repetition. A replica in `learners_next` is a voter of the outgoing half that becomes a learner when the
-// joint configuration is left.
+// Membership. Outside a joint configuration only `voters` and `learners` are filled. Lists are
+// sorted, without repetition. A replica in `learners_next` is a voter of the outgoing half that
+// becomes a learner when the joint configuration is left.
 struct ConfState {
   std::vector<ReplicaId> voters;
   std::vector<ReplicaId> voters_outgoing;  // non-empty exactly in a joint configuration
@@ -111,8 +113,8 @@ enum class ConfTransition : uint8_t {
   kJointExplicit = 2,  // always joint; left by a ConfChange without steps, proposed by the driver
 };
 
-// A change of membership. Without steps: leave the joint configuration. `context` is the driver's own (for
-// instance the command that updates the range descriptor), carried and never looked into.
+// A change of membership. Without steps: leave the joint configuration. `context` is the driver's
+// own (for instance the command that updates the range descriptor), carried and never looked into.
 struct ConfChange {
   ConfTransition transition = ConfTransition::kAuto;
   std::vector<ConfChangeStep> steps;
@@ -128,7 +130,8 @@ struct ConfChange {
   }
 };
 
-// What a RaftSnapshot stands for: the state after applying `index`, and the membership at that point.
+// What a RaftSnapshot stands for: the state after applying `index`, and the membership at that
+// point.
 struct SnapshotMeta {
   RaftIndex index;
   RaftTerm term;
@@ -157,16 +160,19 @@ enum class MessageType : uint8_t {
 };
 std::string_view MessageTypeName(MessageType type);
 
-// One message between two replicas of a group. May be lost, duplicated, reordered and delayed at will.
+// One message between two replicas of a group. May be lost, duplicated, reordered and delayed at
+// will.
 struct Message {
   MessageType type = MessageType::kApp;
   ReplicaId from;
   ReplicaId to;
-  RaftTerm term;  // of the sender; kPreVote: the term it would campaign in; a granted kPreVoteResp repeats it
+  // Of the sender; kPreVote: the term it would campaign in; a granted kPreVoteResp repeats it.
+  RaftTerm term;
 
   // kApp: the entry before `entries`. kVote, kPreVote, kTimeoutNow: the sender's last entry.
-  // kAppResp: index = the match (or, rejecting, the index that did not match); log_term, reject_hint = the
-  // latest place where the logs may still agree. kVoteResp, kPreVoteResp: log_term = the term of entry `commit`.
+  // kAppResp: index = the match (or, rejecting, the index that did not match); log_term,
+  // reject_hint = the latest place where the logs may still agree. kVoteResp, kPreVoteResp:
+  // log_term = the term of entry `commit`.
   RaftTerm log_term;
   RaftIndex index;
   std::vector<Entry> entries;
@@ -175,11 +181,14 @@ struct Message {
   RaftIndex reject_hint;
 
   std::optional<SnapshotMeta> snapshot;  // kSnap: the driver moves the data
-  bool leader_transfer = false;          // kVote: sent on a leader's TimeoutNow, goes past leader stickiness
+  // KVote: sent on a leader's TimeoutNow, goes past leader stickiness.
+  bool leader_transfer = false;
 
   uint64_t read_round = 0;  // kHeartbeat, echoed: the latest round of read-index confirmation
-  MonoTime sent_at;         // kApp, kHeartbeat, kSnap: the leader's clock, echoed (B12); meaningless to others
-  // From the leader: it may serve reads up to here. In responses: the highest promise the sender knows (B29).
+  // KApp, kHeartbeat, kSnap: the leader's clock, echoed (B12); meaningless to others.
+  MonoTime sent_at;
+  // From the leader: it may serve reads up to here. In responses: the highest promise the sender
+  // knows (B29).
   Timestamp read_promise;
 
   friend bool operator==(const Message&, const Message&) = default;

@@ -16,12 +16,14 @@ bool HasWord(const transcript::Command& command, std::string_view word) {
 std::vector<ReplicaId> Ids(const transcript::Command& command, const std::string& key) {
   std::vector<ReplicaId> ids;
   if (!command.Has(key)) return ids;
-  for (const std::string& word : command.options.at(key)) ids.push_back(ReplicaId(std::stoull(word)));
+  for (const std::string& word : command.options.at(key))
+    ids.push_back(ReplicaId(std::stoull(word)));
   return ids;
 }
 
 std::string Said(const Status& status) {
-  return status.ok() ? "ok" : std::string(CodeName(status.code())) + ": " + std::string(status.message());
+  return status.ok() ? "ok"
+                     : std::string(CodeName(status.code())) + ": " + std::string(status.message());
 }
 
 std::string Said(const StatusOr<EntryId>& id) {
@@ -43,10 +45,12 @@ std::string Describe(ReplicaId id, const Ready& ready) {
   }
   AppendLines(out, "send", ready.messages);
   if (ready.snapshot) {
-    out += "  install snapshot " + ToString(ready.snapshot->term) + "/" + ToString(ready.snapshot->index) + "\n";
+    out += "  install snapshot " + ToString(ready.snapshot->term) + "/" +
+           ToString(ready.snapshot->index) + "\n";
   }
   AppendLines(out, "append", ready.entries);
-  if (ready.hard_state) out += "  write " + ToString(*ready.hard_state) + (ready.must_sync ? " sync\n" : "\n");
+  if (ready.hard_state)
+    out += "  write " + ToString(*ready.hard_state) + (ready.must_sync ? " sync\n" : "\n");
   AppendLines(out, "send after persist", ready.messages_after_persist);
   AppendLines(out, "apply", ready.committed_entries);
   for (const ReadState& read : ready.read_states) {
@@ -106,7 +110,8 @@ void Interaction::Start(ReplicaId id, StartMode mode) {
 std::vector<ReplicaId> Interaction::Named(const transcript::Command& command) const {
   std::vector<ReplicaId> ids;
   for (const std::string& word : command.args) {
-    if (std::isdigit(static_cast<unsigned char>(word[0]))) ids.push_back(ReplicaId(std::stoull(word)));
+    if (std::isdigit(static_cast<unsigned char>(word[0])))
+      ids.push_back(ReplicaId(std::stoull(word)));
   }
   if (ids.empty()) {
     for (const auto& [id, node] : nodes_) ids.push_back(id);
@@ -286,8 +291,9 @@ std::string Interaction::Faults(const transcript::Command& command) {
     At(command).raw->ReportUnreachable(ReplicaId(command.GetUint("peer")));
   } else if (name == "report-snapshot") {
     At(command).raw->ReportSnapshot(ReplicaId(command.GetUint("peer")),
-                                    HasWord(command, "failed") ? RawNode::SnapshotResult::kFailed
-                                                               : RawNode::SnapshotResult::kDelivered);
+                                    HasWord(command, "failed")
+                                        ? RawNode::SnapshotResult::kFailed
+                                        : RawNode::SnapshotResult::kDelivered);
   } else {
     return "";
   }
@@ -306,19 +312,22 @@ std::string Interaction::Inspect(const transcript::Command& command) {
         continue;
       }
       const GroupStatus s = node.raw->GetStatus();
-      out += " " + std::string(RoleName(s.role)) + " term=" + ToString(s.term) + " leader=" + ToString(s.leader) +
-             " vote=" + ToString(s.vote) + " commit=" + ToString(s.commit) + " last=" + ToString(s.last_index) + "\n";
+      out += " " + std::string(RoleName(s.role)) + " term=" + ToString(s.term) +
+             " leader=" + ToString(s.leader) + " vote=" + ToString(s.vote) +
+             " commit=" + ToString(s.commit) + " last=" + ToString(s.last_index) + "\n";
     }
     return out;
   }
   if (command.name == "status") {
     const GroupStatus s = At(command).raw->GetStatus();
-    std::string out = std::string(RoleName(s.role)) + " term=" + ToString(s.term) + " commit=" +
-                      ToString(s.commit) + " applied=" + ToString(s.applied) + " last=" + ToString(s.last_index) +
-                      " durable=" + ToString(s.durable_index) + " conf=" + ToString(s.conf) + "\n";
+    std::string out = std::string(RoleName(s.role)) + " term=" + ToString(s.term) +
+                      " commit=" + ToString(s.commit) + " applied=" + ToString(s.applied) +
+                      " last=" + ToString(s.last_index) + " durable=" + ToString(s.durable_index) +
+                      " conf=" + ToString(s.conf) + "\n";
     for (const PeerStatus& p : s.peers) {
-      out += "  " + ToString(p.id) + (p.learner ? " learner " : " ") + std::string(kStates[int(p.state)]) +
-             " match=" + ToString(p.match) + " next=" + ToString(p.next);
+      out += "  " + ToString(p.id) + (p.learner ? " learner " : " ") +
+             std::string(kStates[int(p.state)]) + " match=" + ToString(p.match) +
+             " next=" + ToString(p.next);
       if (p.inflight_messages > 0) out += " inflight=" + std::to_string(p.inflight_messages);
       if (p.pending_snapshot) out += " pending=" + ToString(p.pending_snapshot);
       out += p.recently_active ? "\n" : " silent\n";
@@ -327,7 +336,8 @@ std::string Interaction::Inspect(const transcript::Command& command) {
   }
   if (command.name == "log") {
     const Disk& disk = At(command).disk;
-    std::string out = "first=" + ToString(disk.FirstIndex()) + " last=" + ToString(disk.LastIndex()) + "\n";
+    std::string out =
+        "first=" + ToString(disk.FirstIndex()) + " last=" + ToString(disk.LastIndex()) + "\n";
     if (disk.FirstIndex() > disk.LastIndex()) return out;
     const auto entries = disk.Entries(disk.FirstIndex(), disk.LastIndex().Next(), 1 << 20);
     for (const Entry& entry : *entries) out += ToString(entry) + "\n";
@@ -335,7 +345,8 @@ std::string Interaction::Inspect(const transcript::Command& command) {
   }
   if (command.name == "lease") {
     const LeaseStatus lease = At(command).raw->LeaseAt(now_);
-    const std::string prior = " prior_promise=" + std::to_string(At(command).raw->PriorReadPromise().wall_ns);
+    const std::string prior =
+        " prior_promise=" + std::to_string(At(command).raw->PriorReadPromise().wall_ns);
     if (!lease.held) return "now " + Ms(now_) + ": none" + prior;
     return "now " + Ms(now_) + ": " + (lease.ValidAt(now_) ? "valid" : "over") + " until " +
            (lease.valid_until < MonoTime{} ? "never" : Ms(lease.valid_until)) + " promise=" +

@@ -1,18 +1,23 @@
-// Interaction: several replicas of one group, moved by hand. Each transcript command is one action; what it
-// causes is printed. After the interaction environment of etcd-io/raft.
+// Interaction: several replicas of one group, moved by hand. Each transcript command is one action;
+// what it causes is printed. After the interaction environment of etcd-io/raft.
 //
-//   add-nodes voters=(1,2,3) [learners=(4)] [bare=(5)] [async] [inflight=N] [restarted] [message-bytes=N] [quota=N]
+//   add-nodes voters=(1,2,3) [learners=(4)] [bare=(5)] [async] [inflight=N] [restarted]
+//   [message-bytes=N] [quota=N]
 //   campaign N · propose N text · propose-conf-change N v4 l3 r2 | leave [joint=auto|explicit]
 //   transfer N to=M · read-index N context=C · set-promise N ts=T
-//   tick [nodes] ms=T            lets time pass in steps of 100ms, ticking the named nodes (default: all)
+//   tick [nodes] ms=T            lets time pass in steps of 100ms, ticking the named nodes
+//   (default: all)
 //   run [nodes] ms=T             as tick, with a quiet stabilize of these nodes after each step
-//   process-ready N...           takes one Ready each and carries it out (async: the write stays under way)
+//   process-ready N...           takes one Ready each and carries it out (async: the write stays
+//   under way)
 //   persist N                    async: completes the oldest write under way
 //   deliver-msgs [to=N] [from=N] [type=App] [drop]   delivers (or drops) what is in flight
 //   stabilize [nodes] [quiet]    processes and delivers until nothing is left to do
 //   partition N... | heal        cuts the named nodes off from the others
-//   crash N · restart N          loses what is not persisted; comes back with a promise to wait (7b)
-//   snapshot N · compact N index=I · report-snapshot N peer=M failed|delivered · unreachable N peer=M
+//   crash N · restart N          loses what is not persisted; comes back with a promise to wait
+//   (7b)
+//   snapshot N · compact N index=I · report-snapshot N peer=M failed|delivered · unreachable N
+//   peer=M
 //   status N · states · log N · lease N
 #pragma once
 
@@ -37,7 +42,8 @@ class Interaction {
   class Disk : public MemoryStorage {
    public:
     Disk() = default;
-    explicit Disk(const ConfState& members) : MemoryStorage(members), conf(members), applied(kBootstrapIndex) {}
+    explicit Disk(const ConfState& members)
+        : MemoryStorage(members), conf(members), applied(kBootstrapIndex) {}
     StatusOr<Initial> InitialState() const override { return Initial{hard_state(), conf}; }
     ConfState conf;
     RaftIndex applied;
@@ -65,7 +71,9 @@ class Interaction {
   void SendAll(std::vector<Message> messages);
   std::string Deliver(const Message& message);
   std::vector<ReplicaId> Named(const transcript::Command& command) const;
-  Node& At(const transcript::Command& command) { return nodes_.at(ReplicaId(std::stoull(command.args.at(0)))); }
+  Node& At(const transcript::Command& command) {
+    return nodes_.at(ReplicaId(std::stoull(command.args.at(0))));
+  }
 
   std::map<ReplicaId, Node> nodes_;
   std::deque<Message> in_flight_;

@@ -18,7 +18,8 @@ ConfState VotersUpTo(uint64_t n) {
 
 }  // namespace
 
-ClusterSim::ClusterSim(uint64_t seed, SimCounts& counts) : rng_(seed), counts_(counts), nodes_(kReplicas) {
+ClusterSim::ClusterSim(uint64_t seed, SimCounts& counts)
+    : rng_(seed), counts_(counts), nodes_(kReplicas) {
   const ConfState initial = VotersUpTo(3 + seed % 3);
   if (seed % 4 == 0) rate_error_ppm_ = 100'000;
   if (seed % 3 == 0) long_delay_ = 0.2;
@@ -117,8 +118,10 @@ void ClusterSim::ReportLateSnapshots() {
 
 void ClusterSim::SendAll(std::vector<Message>& messages) {
   for (Message& m : messages) {
-    // The driver's duty: every kSnap is reported in the end, here by its sender's patience running out.
-    if (m.type == MessageType::kSnap) snapshot_reports_.emplace(time_ + 400 * kMs, std::pair(m.from, m.to));
+    // The driver's duty: every kSnap is reported in the end, here by its sender's patience running
+    // out.
+    if (m.type == MessageType::kSnap)
+      snapshot_reports_.emplace(time_ + 400 * kMs, std::pair(m.from, m.to));
     const int copies = Chance(loss_) ? 0 : faults_ && Chance(0.03) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       const int64_t longest = faults_ && Chance(long_delay_) ? 300 * kMs : 6 * kMs;
@@ -144,9 +147,11 @@ void ClusterSim::TakeReady(Node& node) {
   ready.messages.clear();
   for (const ReadState& read : ready.read_states) {
     ++counts_.index_reads;
-    if (read.index < read_floor_[read.context]) Fail("read index below a write acknowledged before the read");
+    if (read.index < read_floor_[read.context])
+      Fail("read index below a write acknowledged before the read");
   }
-  if (ready.snapshot && !ready.committed_entries.empty()) Fail("entries to apply beside a snapshot");
+  if (ready.snapshot && !ready.committed_entries.empty())
+    Fail("entries to apply beside a snapshot");
   for (Entry& entry : ready.committed_entries) node.to_apply.push_back(std::move(entry));
   ready.committed_entries.clear();
   if (ready.snapshot) node.to_apply.clear();
@@ -162,7 +167,8 @@ void ClusterSim::TakeReady(Node& node) {
 
 void ClusterSim::Perform(const Write& write, Disk& disk) {
   const Ready& ready = write.ready;
-  // Applying is not synced, but shares the write-ahead log: what was applied before a sync is durable with it.
+  // Applying is not synced, but shares the write-ahead log: what was applied before a sync is
+  // durable with it.
   if (write.applied > disk.applied) {
     disk.applied = write.applied;
     disk.conf = write.conf;
@@ -278,7 +284,8 @@ void ClusterSim::ProposeMembership(Node& node) {
       step.kind = ConfChangeKind::kAddLearner;
       --voters;
     } else if (Chance(0.3)) {
-      step.kind = Contains(conf.learners, id) ? ConfChangeKind::kRemoveLearner : ConfChangeKind::kAddLearner;
+      step.kind = Contains(conf.learners, id) ? ConfChangeKind::kRemoveLearner
+                                              : ConfChangeKind::kAddLearner;
     } else {
       ++voters;
     }
@@ -309,7 +316,8 @@ void ClusterSim::Faults() {
   }
   for (Node& node : nodes_) {
     if (!node.raw && Chance(restart_chance_)) Start(node);
-    // A stop-the-world pause: the node's clock runs on, and its first act may be to ask for its lease.
+    // A stop-the-world pause: the node's clock runs on, and its first act may be to ask for its
+    // lease.
     if (node.raw && Chance(0.0005)) node.paused_until = time_ + int64_t(Below(400 * kMs));
   }
   if (Chance(0.003)) {
@@ -347,7 +355,8 @@ void ClusterSim::Heal() {
 bool ClusterSim::Converged() const {
   const Node* leader = nullptr;
   for (const Node& node : nodes_) {
-    if (node.raw->GetStatus().role == Role::kLeader && !node.raw->GetStatus().conf.auto_leave) leader = &node;
+    if (node.raw->GetStatus().role == Role::kLeader && !node.raw->GetStatus().conf.auto_leave)
+      leader = &node;
   }
   if (!leader || !leader->raw->LeaseAt(NowOf(*leader)).ValidAt(NowOf(*leader))) return false;
   for (const ReplicaId id : AllMembers(leader->conf)) {
@@ -378,13 +387,15 @@ std::string ClusterSim::Describe() const {
       continue;
     }
     const GroupStatus s = node.raw->GetStatus();
-    out += " " + std::string(RoleName(s.role)) + " term=" + ToString(s.term) + " leader=" + ToString(s.leader) +
-           " commit=" + ToString(s.commit) + " applied=" + ToString(s.applied) + " last=" +
-           ToString(s.last_index) + " durable=" + ToString(s.durable_index) + " " + ToString(s.conf) + "\n";
+    out += " " + std::string(RoleName(s.role)) + " term=" + ToString(s.term) +
+           " leader=" + ToString(s.leader) + " commit=" + ToString(s.commit) +
+           " applied=" + ToString(s.applied) + " last=" + ToString(s.last_index) +
+           " durable=" + ToString(s.durable_index) + " " + ToString(s.conf) + "\n";
     for (const PeerStatus& peer : s.peers) {
-      out += "    peer " + ToString(peer.id) + " state=" + std::to_string(int(peer.state)) + " match=" +
-             ToString(peer.match) + " next=" + ToString(peer.next) + " inflight=" +
-             std::to_string(peer.inflight_messages) + (peer.recently_active ? "" : " silent") + "\n";
+      out += "    peer " + ToString(peer.id) + " state=" + std::to_string(int(peer.state)) +
+             " match=" + ToString(peer.match) + " next=" + ToString(peer.next) +
+             " inflight=" + std::to_string(peer.inflight_messages) +
+             (peer.recently_active ? "" : " silent") + "\n";
     }
   }
   return out;
@@ -396,7 +407,8 @@ void ClusterSim::CheckEntries(const std::vector<Entry>& entries, const Node& nod
   // I2: an (index, term) names one entry, and the entry before it.
   for (const Entry& entry : entries) {
     const auto previous = node.view.Term(entry.index.Prev());
-    const auto [it, added] = entries_.try_emplace({entry.index, entry.term}, Seen{*previous, entry.payload});
+    const auto [it, added] =
+        entries_.try_emplace({entry.index, entry.term}, Seen{*previous, entry.payload});
     if (!added && (it->second.previous_term != *previous || it->second.payload != entry.payload)) {
       Fail("I2: logs differ at " + ToString(entry));
     }
@@ -409,16 +421,19 @@ void ClusterSim::CheckLeader(Node& node) {
   node.leader_term = status.term;
   ++counts_.elections;
   // I1: one leader a term. A term is counted by replica and by life: a crash ends a leadership.
-  if (!leaders_.emplace(status.term, node.id).second) Fail("I1: term " + ToString(status.term) + " led twice");
+  if (!leaders_.emplace(status.term, node.id).second)
+    Fail("I1: term " + ToString(status.term) + " led twice");
   if (node.disk.hard_state().term != status.term || node.disk.hard_state().vote != node.id) {
     Fail("B2: leads a term it has not made durable");
   }
-  // I3: the log has every decided entry of earlier terms (news of a late election may follow a later leader's).
+  // I3: the log has every decided entry of earlier terms (news of a late election may follow a
+  // later leader's).
   for (size_t i = 0; i < decided_.size(); ++i) {
     const RaftIndex index(i + 1 + kBootstrapIndex.value());
     if (index < node.view.FirstIndex() || decided_[i].term >= status.term) continue;
     const auto term = node.view.Term(index);
-    if (!term.ok() || *term != decided_[i].term) return Fail("I3: new leader lacks index " + ToString(index));
+    if (!term.ok() || *term != decided_[i].term)
+      return Fail("I3: new leader lacks index " + ToString(index));
   }
   // B29, R7: it knows of every read an earlier leader may have served.
   Timestamp served;
@@ -465,7 +480,8 @@ void ClusterSim::CheckLeases() {
     // B13: whatever earlier leaders may have acknowledged is applied before the first read.
     for (size_t i = decided_.size(); i > 0 && counts_.lease_reads % 16 == 0; --i) {
       if (decided_[i - 1].term >= newest_term) continue;
-      if (node.applied < decided_[i - 1].index) Fail("B13: lease before earlier entries are applied");
+      if (node.applied < decided_[i - 1].index)
+        Fail("B13: lease before earlier entries are applied");
       break;
     }
     ++counts_.lease_reads;

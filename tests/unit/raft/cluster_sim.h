@@ -1,8 +1,9 @@
 // ClusterSim: a raft group under seeded faults, with its invariants checked after every step.
 //
-// True time is the simulator's; each node reads it through a clock of its own offset and rate. Messages are
-// lost, duplicated, delayed and reordered; a crash loses what was not synced, except for a random prefix that
-// had reached the disk. The oracle sees everything: all logs, all commits, all leases in true time.
+// True time is the simulator's; each node reads it through a clock of its own offset and rate.
+// Messages are lost, duplicated, delayed and reordered; a crash loses what was not synced, except
+// for a random prefix that had reached the disk. The oracle sees everything: all logs, all commits,
+// all leases in true time.
 #pragma once
 
 #include <deque>
@@ -21,15 +22,16 @@ namespace orrery::raft::test {
 
 // How often the interesting things happened, over all seeds: a run that saw none proves nothing.
 struct SimCounts {
-  int64_t elections = 0, applied = 0, conf_changes = 0, joint = 0, snapshots = 0, crashes = 0, transfers = 0;
+  int64_t elections = 0, applied = 0, conf_changes = 0, joint = 0, snapshots = 0, crashes = 0,
+          transfers = 0;
   int64_t lease_reads = 0, index_reads = 0, truncations = 0, takeovers_after_reads = 0;
 };
 
 class ClusterSim {
  public:
   ClusterSim(uint64_t seed, SimCounts& counts);
-  // Runs `steps` steps of faults, then heals everything and demands progress. The first broken invariant ends
-  // the run; its description is returned ("" = all held).
+  // Runs `steps` steps of faults, then heals everything and demands progress. The first broken
+  // invariant ends the run; its description is returned ("" = all held).
   std::string Run(int steps);
 
  private:
@@ -97,7 +99,9 @@ class ClusterSim {
   void Fail(const std::string& what);
 
   Node* Leader();
-  MonoTime NowOf(const Node& node) const { return {int64_t(double(time_) * node.rate) + node.offset}; }
+  MonoTime NowOf(const Node& node) const {
+    return {int64_t(double(time_) * node.rate) + node.offset};
+  }
   uint64_t Below(uint64_t n) { return rng_() % n; }
   bool Chance(double p) { return double(rng_() >> 11) * 0x1.0p-53 < p; }
 
@@ -126,7 +130,8 @@ class ClusterSim {
   std::map<std::pair<RaftIndex, RaftTerm>, Seen> entries_;
   std::vector<Entry> decided_;         // [i] = entry kBootstrapIndex + i + 1
   RaftIndex committed_anywhere_ = kBootstrapIndex;
-  std::map<RaftTerm, Timestamp> served_reads_;  // highest timestamp read under a lease, by the leader's term
+  // Highest timestamp read under a lease, by the leader's term.
+  std::map<RaftTerm, Timestamp> served_reads_;
   std::map<uint64_t, RaftIndex> read_floor_;
   int64_t read_clock_ = 100;
 };

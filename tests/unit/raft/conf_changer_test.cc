@@ -56,8 +56,8 @@ TEST(ConfChanger, RefusesWhatWouldBreakTheGroup) {
             Code::kInvalidArgument);
 }
 
-// Along any walk every membership is well formed, and the majorities of neighbours overlap: that is what makes
-// a change safe (§6).
+// Along any walk every membership is well formed, and the majorities of neighbours overlap: that is
+// what makes a change safe (§6).
 TEST(ConfChanger, NeighboursAlwaysOverlap) {
   std::mt19937_64 rng(7);
   ConfState conf{.voters = R({1, 2, 3})};
@@ -79,7 +79,8 @@ TEST(ConfChanger, NeighboursAlwaysOverlap) {
         in[ReplicaId(id)] = subset >> (id - 1) & 1;
         out[ReplicaId(id)] = !in[ReplicaId(id)];
       }
-      ASSERT_FALSE(JointVote(conf, in) == VoteResult::kWon && JointVote(*next, out) == VoteResult::kWon)
+      ASSERT_FALSE(JointVote(conf, in) == VoteResult::kWon &&
+                   JointVote(*next, out) == VoteResult::kWon)
           << ToString(conf) << " to " << ToString(*next);
     }
     conf = *next;

@@ -29,8 +29,13 @@ std::string Hex(const std::string& bytes) {
 // docs/formats/raft_messages.md explains these bytes; a later version must still read them.
 TEST(RaftMessages, Golden) {
   EXPECT_EQ(Hex(wire::Encode(Sample())),
-            "080110011802200728063" "0ac023a0908071" "0ad02220261" "6240ab0272" "02080a7a0408121001");
-  EXPECT_EQ(Hex(wire::Encode(HardState{RaftTerm(7), ReplicaId(2), RaftIndex(300)})), "0807100218ac02");
+            "080110011802200728063"
+            "0ac023a0908071"
+            "0ad02220261"
+            "6240ab0272"
+            "02080a7a0408121001");
+  EXPECT_EQ(Hex(wire::Encode(HardState{RaftTerm(7), ReplicaId(2), RaftIndex(300)})),
+            "0807100218ac02");
 }
 
 TEST(RaftMessages, RoundTrip) {
@@ -55,10 +60,18 @@ TEST(RaftMessages, ArbitraryMessagesAreSurvived) {
     ASSERT_TRUE(node.ok());
     MonoTime now{1};
     for (int i = 0; i < 100; ++i) {
-      Message m{.type = MessageType(rng() % 12), .from = ReplicaId(rng() % 4), .to = ReplicaId(1),
-                .term = RaftTerm(small()), .log_term = RaftTerm(small()), .index = RaftIndex(small()),
-                .commit = RaftIndex(small()), .reject = bool(rng() % 2), .reject_hint = RaftIndex(small()),
-                .leader_transfer = bool(rng() % 2), .read_round = small(), .sent_at = {int64_t(rng())}};
+      Message m{.type = MessageType(rng() % 12),
+                .from = ReplicaId(rng() % 4),
+                .to = ReplicaId(1),
+                .term = RaftTerm(small()),
+                .log_term = RaftTerm(small()),
+                .index = RaftIndex(small()),
+                .commit = RaftIndex(small()),
+                .reject = bool(rng() % 2),
+                .reject_hint = RaftIndex(small()),
+                .leader_transfer = bool(rng() % 2),
+                .read_round = small(),
+                .sent_at = {int64_t(rng())}};
       for (uint64_t n = rng() % 3, at = m.index.value(); n > 0; --n) {
         m.entries.push_back({RaftTerm(small()), RaftIndex(++at), EntryKind(rng() % 2), "?"});
       }

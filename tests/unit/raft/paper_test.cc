@@ -1,5 +1,6 @@
-// One test for each claim of the Raft paper that a single replica can show, by what it answers. The claims about
-// whole groups are held by the transcripts and by random_cluster_test; docs/design/raft.md has the table.
+// One test for each claim of the Raft paper that a single replica can show, by what it answers. The
+// claims about whole groups are held by the transcripts and by random_cluster_test;
+// docs/design/raft.md has the table.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -26,7 +27,8 @@ class Replica {
       : storage_(Voters(voters)) {
     if (!log.empty()) storage_.SetHardState({log.back().term, ReplicaId(), kI10});
     storage_.Append(log);
-    auto raw = RawNode::Create({.id = ReplicaId(1), .applied = kI10, .start_time = now, .start_mode = mode}, storage_);
+    auto raw = RawNode::Create(
+        {.id = ReplicaId(1), .applied = kI10, .start_time = now, .start_mode = mode}, storage_);
     raw_ = std::move(*raw);
   }
   // Everything this replica sends, its writes done at once.
@@ -37,7 +39,8 @@ class Replica {
       sent.insert(sent.end(), ready.messages.begin(), ready.messages.end());
       storage_.Append(ready.entries);
       if (ready.hard_state) storage_.SetHardState(*ready.hard_state);
-      sent.insert(sent.end(), ready.messages_after_persist.begin(), ready.messages_after_persist.end());
+      sent.insert(sent.end(), ready.messages_after_persist.begin(),
+                  ready.messages_after_persist.end());
       if (ready.token) raw_->OnPersisted(ready.token, now);
       for (const Entry& entry : ready.committed_entries) raw_->OnApplied(entry.index);
     }
@@ -54,7 +57,8 @@ class Replica {
     Drain();
     const RaftTerm term = raw_->GetStatus().term.Next();
     for (const MessageType type : {MessageType::kPreVoteResp, MessageType::kVoteResp}) {
-      for (uint64_t i = 2; i <= voters / 2 + 1; ++i) Step({.type = type, .from = ReplicaId(i), .term = term});
+      for (uint64_t i = 2; i <= voters / 2 + 1; ++i)
+        Step({.type = type, .from = ReplicaId(i), .term = term});
     }
     ASSERT_EQ(raw_->GetStatus().role, Role::kLeader);
   }
@@ -68,7 +72,10 @@ class Replica {
 };
 
 Message VoteFrom(uint64_t from, uint64_t term, RaftTerm log_term = kT5, RaftIndex index = kI10) {
-  return {.type = MessageType::kVote, .from = ReplicaId(from), .term = RaftTerm(term), .log_term = log_term,
+  return {.type = MessageType::kVote,
+          .from = ReplicaId(from),
+          .term = RaftTerm(term),
+          .log_term = log_term,
           .index = index};
 }
 Message HeartbeatFrom(uint64_t from, uint64_t term) {
@@ -78,7 +85,8 @@ Message HeartbeatFrom(uint64_t from, uint64_t term) {
 TEST(RaftPaper, S51_AGreaterTermMakesALeaderFollow) {
   Replica r(3);
   r.Lead(3);
-  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = RaftTerm(9), .reject = true});
+  r.Step(
+      {.type = MessageType::kAppResp, .from = ReplicaId(2), .term = RaftTerm(9), .reject = true});
   EXPECT_EQ(r.status().role, Role::kFollower);
   EXPECT_EQ(r.status().term, RaftTerm(9));
 }
@@ -86,7 +94,8 @@ TEST(RaftPaper, S51_AGreaterTermMakesALeaderFollow) {
 TEST(RaftPaper, S51_AStaleTermIsRefused) {
   Replica r(3);
   r.Step(HeartbeatFrom(2, 9));
-  const auto answers = r.Step({.type = MessageType::kApp, .from = ReplicaId(3), .term = RaftTerm(8)});
+  const auto answers =
+      r.Step({.type = MessageType::kApp, .from = ReplicaId(3), .term = RaftTerm(8)});
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_TRUE(answers[0].reject);
   EXPECT_EQ(answers[0].term, RaftTerm(9));
@@ -106,8 +115,10 @@ TEST(RaftPaper, S52_ACandidateThatLosesDoesNotVoteAgainInThatTerm) {  // B3
   r.Drain();
   r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = RaftTerm(6)});
   ASSERT_EQ(r.status().role, Role::kCandidate);
-  r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(2), .term = RaftTerm(6), .reject = true});
-  r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(3), .term = RaftTerm(6), .reject = true});
+  r.Step(
+      {.type = MessageType::kVoteResp, .from = ReplicaId(2), .term = RaftTerm(6), .reject = true});
+  r.Step(
+      {.type = MessageType::kVoteResp, .from = ReplicaId(3), .term = RaftTerm(6), .reject = true});
   ASSERT_EQ(r.status().role, Role::kFollower);
   EXPECT_EQ(r.status().vote, ReplicaId(1));
   EXPECT_TRUE(r.Step(VoteFrom(2, 6)).at(0).reject);
@@ -137,7 +148,8 @@ TEST(RaftPaper, S52_ElectionTimeoutsAreRandomWithinOneAndTwoTimesTheLeast) {
 }
 
 TEST(RaftPaper, S541_ALessCompleteLogGetsNoVote) {
-  const std::vector<Entry> log = {{RaftTerm(6), RaftIndex(11), {}, "a"}, {RaftTerm(7), RaftIndex(12), {}, "b"}};
+  const std::vector<Entry> log = {{RaftTerm(6), RaftIndex(11), {}, "a"},
+                                  {RaftTerm(7), RaftIndex(12), {}, "b"}};
   struct Case {
     RaftTerm term;
     RaftIndex index;
@@ -155,9 +167,11 @@ TEST(RaftPaper, S542_OldTermsAreNotCommittedByCounting) {  // B8, figure 8
   Replica r(3, {{RaftTerm(6), RaftIndex(11), {}, "old"}});
   r.Lead(3);
   const RaftTerm term = r.status().term;
-  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
+  r.Step(
+      {.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
   EXPECT_EQ(r.status().commit, kI10);
-  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(12)});
+  r.Step(
+      {.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(12)});
   EXPECT_EQ(r.status().commit, RaftIndex(12));
 }
 
@@ -185,25 +199,42 @@ TEST(RaftPaper, S6_AMembershipWaitsUntilTheLastOneHandedOnTheReadPromise) {  // 
   r.Lead(3);
   const RaftTerm term = r.status().term;
   const Timestamp promise{100, 0};
-  r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
+  r.Step(
+      {.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = RaftIndex(11)});
   r.raw().SetReadPromise(promise);
-  r.Step({.type = MessageType::kHeartbeatResp, .from = ReplicaId(2), .term = term, .read_promise = promise});
+  r.Step({.type = MessageType::kHeartbeatResp,
+          .from = ReplicaId(2),
+          .term = term,
+          .read_promise = promise});
   EXPECT_EQ(r.raw().LeaseAt(r.now).promised_read_ts, promise);
   const ConfChange add{.steps = {{ConfChangeKind::kAddVoter, ReplicaId(4)}}};
   const auto id = r.raw().ProposeConfChange(add);
   ASSERT_TRUE(id.ok());
   // Of four voters only two know the promise: three make a quorum.
   r.Drain();
-  ASSERT_TRUE(r.raw().Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .to = ReplicaId(1), .term = term,
-                            .index = id->index, .read_promise = promise}, r.now).ok());
+  ASSERT_TRUE(r.raw()
+                  .Step({.type = MessageType::kAppResp,
+                         .from = ReplicaId(2),
+                         .to = ReplicaId(1),
+                         .term = term,
+                         .index = id->index,
+                         .read_promise = promise},
+                        r.now)
+                  .ok());
   const Ready ready = r.raw().TakeReady();
   ASSERT_EQ(ready.committed_entries.size(), 1u);
   ASSERT_TRUE(r.raw().ApplyConfChange(ready.committed_entries[0]).ok());
   r.raw().OnApplied(id->index);
   const ConfChange next{.steps = {{ConfChangeKind::kAddVoter, ReplicaId(5)}}};
   EXPECT_EQ(r.raw().ProposeConfChange(next).status().code(), Code::kFailedPrecondition);
-  ASSERT_TRUE(r.raw().Step({.type = MessageType::kHeartbeatResp, .from = ReplicaId(3), .to = ReplicaId(1),
-                            .term = term, .read_promise = promise}, r.now).ok());
+  ASSERT_TRUE(r.raw()
+                  .Step({.type = MessageType::kHeartbeatResp,
+                         .from = ReplicaId(3),
+                         .to = ReplicaId(1),
+                         .term = term,
+                         .read_promise = promise},
+                        r.now)
+                  .ok());
   EXPECT_TRUE(r.raw().ProposeConfChange(next).ok());
 }
 

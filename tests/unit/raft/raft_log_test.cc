@@ -13,7 +13,9 @@ class RaftLogTest : public testing::Test {
   RaftLogTest() : storage_(ConfState{.voters = {ReplicaId(1)}}), log_(storage_, config_) {
     EXPECT_TRUE(log_.Load(kBootstrapIndex, kBootstrapIndex).ok());
   }
-  static Entry E(uint64_t index, uint64_t term) { return {RaftTerm(term), RaftIndex(index), {}, "x"}; }
+  static Entry E(uint64_t index, uint64_t term) {
+    return {RaftTerm(term), RaftIndex(index), {}, "x"};
+  }
   static EntryId Id(uint64_t index, uint64_t term) { return {RaftTerm(term), RaftIndex(index)}; }
   Ready Stage(uint64_t token) {
     Ready ready;
@@ -47,8 +49,8 @@ TEST_F(RaftLogTest, CommittedEntriesAreNeverCutOff) {
   EXPECT_EQ(log_.TryAppend(Id(11, 6), {E(12, 7)}).status().code(), Code::kDataLoss);
 }
 
-// The ABA hazard: the same entry is written, cut off and written again. The first write's completion comes
-// while the cut is still on its way to the disk and must not attest the entry.
+// The ABA hazard: the same entry is written, cut off and written again. The first write's
+// completion comes while the cut is still on its way to the disk and must not attest the entry.
 TEST_F(RaftLogTest, ACompletedWriteAttestsNothingThatWasCutOffSince) {
   EXPECT_TRUE(Append(Id(10, 5), {E(11, 6), E(12, 6)}));
   Stage(1);
@@ -92,7 +94,8 @@ TEST_F(RaftLogTest, ASnapshotReplacesWritesUnderWay) {
   EXPECT_EQ(log_.applied(), RaftIndex(20));
 }
 
-// Found by the simulation, seed 1008: the budget was spent on entries that the snapshot made needless.
+// Found by the simulation, seed 1008: the budget was spent on entries that the snapshot made
+// needless.
 TEST_F(RaftLogTest, ADurableSnapshotFreesTheApplyBudget) {
   Config config;
   config.max_apply_bytes = 1;

@@ -1,4 +1,5 @@
-// Random clusters: I1 to I5, lease disjointness in true time, read promises, and progress after healing.
+// Random clusters: I1 to I5, lease disjointness in true time, read promises, and progress after
+// healing.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
