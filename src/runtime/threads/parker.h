@@ -2,16 +2,11 @@
 // is kept, so there is no lost wake-up; several tokens are one. One thread parks, any may unpark.
 #pragma once
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 
 #include "orrery/base/time.h"
+#include "runtime/threads/futex.h"
 
 namespace orrery::runtime::internal {
 
@@ -27,7 +22,7 @@ class Parker {
       return true;
     }
     while (true) {
-      const bool timed_out = FutexWait(deadline);
+      const bool timed_out = FutexWait(&state_, kParked, deadline);
       if (state_.load(std::memory_order_acquire) == kToken) {
         state_.store(kEmpty, std::memory_order_relaxed);
         return true;
@@ -43,23 +38,11 @@ class Parker {
     return state_.exchange(kToken, std::memory_order_release) == kParked ? &state_ : nullptr;
   }
   static void Wake(std::atomic<uint32_t>* address) {
-    if (address) syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+    if (address) FutexWakeOne(address);
   }
 
  private:
   static constexpr uint32_t kEmpty = 0, kToken = 1, kParked = 2;
-
-  bool FutexWait(MonoTime deadline) {  // true if timed out
-    timespec at{};
-    const bool finite = deadline != MonoTime::Infinite();
-    if (finite) {
-      const int64_t ns = deadline.ns < 0 ? 0 : deadline.ns;
-      at = {.tv_sec = time_t(ns / 1'000'000'000), .tv_nsec = long(ns % 1'000'000'000)};
-    }
-    const long rc = syscall(SYS_futex, &state_, FUTEX_WAIT_BITSET_PRIVATE, kParked, finite ? &at : nullptr,
-                            nullptr, FUTEX_BITSET_MATCH_ANY);
-    return rc != 0 && errno == ETIMEDOUT;
-  }
 
   std::atomic<uint32_t> state_{kEmpty};
 };
