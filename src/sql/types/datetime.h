@@ -89,6 +89,8 @@ StatusOr<Interval> FitInterval(const Interval& interval, int32_t typmod);
 StatusOr<int64_t> AddInterval(int64_t timestamp, const Interval& interval);
 StatusOr<int64_t> AddIntervalInZone(int64_t utc, const Interval& interval, const TimeZone& zone);
 StatusOr<Interval> NegateInterval(const Interval& interval);
+// Fractions of months and days go down to days and time; 22012 for zero.
+StatusOr<Interval> DivideInterval(const Interval& interval, double divisor);
 // date → timestamp at midnight; 22008 beyond timestamps' range.
 StatusOr<int64_t> TimestampFromDate(int64_t date);
 int64_t DateFromTimestamp(int64_t timestamp);

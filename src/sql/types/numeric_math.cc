@@ -159,6 +159,10 @@ StatusOr<Numeric> Numeric::Sqrt(const Numeric& a) {
   return NumericMath::SqrtToScale(a, scale);
 }
 
+Numeric Numeric::SqrtAtScale(const Numeric& a, int scale) {
+  return NumericMath::SqrtToScale(a, scale);
+}
+
 StatusOr<Numeric> Numeric::Exp(const Numeric& a) {
   if (a.sign_ == Sign::kNegativeInfinity) return Numeric();
   if (a.is_special()) return a;

@@ -170,12 +170,19 @@ class Datum {
     if (storage_ == Storage::kShared) [[unlikely]]
       ReleaseBlock();
   }
+  void CopyBits(const Datum& other) {
+    kind_ = other.kind_;
+    storage_ = other.storage_;
+    size_ = other.size_;
+    words_[0] = other.words_[0];
+    words_[1] = other.words_[1];
+  }
   void CopyFrom(const Datum& other) {
-    std::memcpy(static_cast<void*>(this), &other, sizeof(Datum));
+    CopyBits(other);
     if (storage_ == Storage::kShared) block()->references.fetch_add(1, std::memory_order_relaxed);
   }
   void StealFrom(Datum& other) {
-    std::memcpy(static_cast<void*>(this), &other, sizeof(Datum));
+    CopyBits(other);
     other.storage_ = Storage::kInline;
     other.kind_ = Kind::kNull;
   }
@@ -186,6 +193,7 @@ class Datum {
   union {
     char inline_[kInlineBytesMax] = {};
     const char* pointer_;
+    uint64_t words_[2];  // all of it, for copying
   };
 };
 static_assert(sizeof(Datum) == 24);

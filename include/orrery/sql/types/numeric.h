@@ -72,6 +72,7 @@ class Numeric {
   static StatusOr<Numeric> Modulo(const Numeric& a, const Numeric& b);
   static StatusOr<Numeric> Power(const Numeric& base, const Numeric& exponent);
   static StatusOr<Numeric> Sqrt(const Numeric& a);
+  static Numeric SqrtAtScale(const Numeric& a, int scale);  // of a finite a >= 0
   static StatusOr<Numeric> Exp(const Numeric& a);
   static StatusOr<Numeric> Ln(const Numeric& a);
   static StatusOr<Numeric> Log(const Numeric& base, const Numeric& a);

@@ -71,6 +71,8 @@ class TimeZoneDatabase {
   // For SET TimeZone, AT TIME ZONE and input. NotFound (22023) `time zone "x" not recognized` if
   // there is none.
   StatusOr<std::shared_ptr<const TimeZone>> Find(std::string_view name) const;
+  // EST, CET, PDT …: AT TIME ZONE and input try these before the names. NotFound (22023) if there is none.
+  static StatusOr<std::shared_ptr<const TimeZone>> FindAbbreviation(std::string_view name);
 
  private:
   FileReader reader_;
