@@ -131,6 +131,12 @@ Status EvaluateCast(EvalContext& context, const CastPath& path, const Datum& val
   switch (path.method) {
     case CastPath::Method::kRelabel:
       *out = value;
+      // OIDs are unsigned: −1::oid is 4294967295, and back.
+      if (IsOidType(path.target.oid) && value.kind() == Datum::Kind::kInt) {
+        *out = Datum::Int(int64_t(uint32_t(value.as_int())));
+      } else if (path.target.oid == oid::kInt4 && IsOidType(path.source)) {
+        *out = Datum::Int(int32_t(value.as_int()));
+      }
       break;
     case CastPath::Method::kFunction:
       RETURN_IF_ERROR(path.function->evaluate(context, {&value, 1}, out));

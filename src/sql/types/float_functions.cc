@@ -105,7 +105,7 @@ Status Logarithm(EvalContext&, Args a, Datum* out) {
 
 double Same(double v) { return v; }
 double Negative(double v) { return -v; }
-double Sign(double v) { return v > 0 ? 1 : v < 0 ? -1 : v == 0 ? 0 : v; }
+double Sign(double v) { return v > 0 ? 1 : v < 0 ? -1 : 0; }
 double Cotangent(double v) { return 1 / std::tan(v); }
 double ToDegrees(double v) { return v / (std::numbers::pi / 180.0); }
 double ToRadians(double v) { return v * (std::numbers::pi / 180.0); }

@@ -143,7 +143,7 @@ class NumericMath {
     return int(std::log10(std::fabs(std::log(double(digits)) + weight * 2.302585092994046)));
   }
 
-  static StatusOr<Numeric> PowerOfInt(const Numeric& base, int exponent, int exponent_scale);
+  static StatusOr<Numeric> PowerOfInt(const Numeric& base, int exponent);
   static StatusOr<Numeric> PowerFinite(const Numeric& base, const Numeric& exponent);
   static StatusOr<Numeric> PowerBySquaring(const Numeric& base, int exponent, int scale,
                                            double weight);
@@ -153,8 +153,7 @@ StatusOr<Numeric> Numeric::Sqrt(const Numeric& a) {
   if (a.is_nan() || a.sign_ == Sign::kPositiveInfinity) return a;
   if (a.Signum() < 0) return BadPower("cannot take square root of a negative number");
   const int weight = a.is_zero() ? 0 : a.weight_;
-  const int result_weight =
-      weight >= 0 ? (weight + 1) * kBaseDigits / 2 - 1 : 1 - (1 - weight) * kBaseDigits / 2;
+  const int result_weight = (weight + 1) * kBaseDigits / 2 - 1;
   const int scale = DisplayScale(kSignificantMin - result_weight, {a.dscale_});
   return NumericMath::SqrtToScale(a, scale);
 }
@@ -228,7 +227,7 @@ StatusOr<Numeric> NumericMath::PowerBySquaring(const Numeric& base, int exponent
   return result.RoundedTo(scale);
 }
 
-StatusOr<Numeric> NumericMath::PowerOfInt(const Numeric& base, int exponent, int exponent_scale) {
+StatusOr<Numeric> NumericMath::PowerOfInt(const Numeric& base, int exponent) {
   double weight = 0;  // approximate decimal weight of the result
   if (!base.is_zero()) {
     double leading = base.digits()[0];
@@ -241,8 +240,7 @@ StatusOr<Numeric> NumericMath::PowerOfInt(const Numeric& base, int exponent, int
   }
   if (weight > double(kWeightMax + 1) * kBaseDigits) return Overflow();
   if (weight + 1 < -kDisplayMax) return Numeric::FromDigits(false, 0, kDisplayMax, {});
-  const int scale =
-      DisplayScale(kSignificantMin - int(weight), {base.display_scale(), exponent_scale});
+  const int scale = DisplayScale(kSignificantMin, {base.display_scale()});
   switch (exponent) {
     case 0:
       return Numeric::FromInt(1).WithScale(scale);
@@ -267,7 +265,7 @@ StatusOr<Numeric> NumericMath::PowerFinite(const Numeric& base, const Numeric& e
   if (exponent.is_integral()) {
     const auto whole = exponent.ToInt64();
     if (whole.ok() && *whole == int32_t(*whole)) {
-      return PowerOfInt(base, int(*whole), exponent.display_scale());
+      return PowerOfInt(base, int(*whole));
     }
   }
   if (base.is_zero()) return Numeric::FromDigits(false, 0, kSignificantMin, {});

@@ -36,7 +36,9 @@ StatusOr<bool> Like(std::string_view text, std::string_view pattern) {
       matched = true;
     } else {
       size_t literal = p;
-      if (pattern[p] == '\\' && ++literal >= pattern.size()) return BadEscape();
+      if (t < text.size() && pattern[p] == '\\' && ++literal >= pattern.size()) {
+        return BadEscape();
+      }
       if (t < text.size() && kFold(text[t]) == kFold(pattern[literal])) {
         ++t;
         p = literal + 1;

@@ -213,7 +213,7 @@ Status Chr(EvalContext&, Args a, Datum* out) {
   const auto error = [](std::string_view message) {
     return Status(Code::kOutOfRange, "54000", message);
   };
-  if (c < 0) return error("character number must be positive");
+  if (c < 0) return InvalidParameter("character number must be positive");
   if (c == 0) return error("null character not permitted");
   if (c > 0x10FFFF)
     return error("requested character too large for encoding: " + std::to_string(c));
