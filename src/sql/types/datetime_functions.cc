@@ -1,4 +1,5 @@
-// Functions of dates and times: current time, extract, date_trunc, age, make_*, justify_*, AT TIME ZONE.
+// Functions of dates and times: current time, extract, date_trunc, age, make_*, justify_*, AT TIME
+// ZONE.
 #include <algorithm>
 #include <cmath>
 
@@ -82,9 +83,25 @@ bool TruncateCivil(TimeUnit unit, CivilTime& c) {
   }
 }
 
+// A unit that date_trunc knows: those that only extract() has are not recognized.
+StatusOr<TimeUnit> FindTruncationUnit(std::string_view name, Oid type) {
+  ASSIGN_OR_RETURN(const TimeUnit unit, FindUnit(name, type));
+  switch (unit) {
+    case TimeUnit::kDow:
+    case TimeUnit::kIsoDow:
+    case TimeUnit::kDoy:
+    case TimeUnit::kEpoch:
+    case TimeUnit::kIsoYear:
+    case TimeUnit::kJulian:
+      return UnitUnrecognized(name, type);
+    default:
+      return unit;
+  }
+}
+
 StatusOr<int64_t> TruncateTimestamp(std::string_view unit_name, int64_t t, Oid type) {
-  ASSIGN_OR_RETURN(const TimeUnit unit, FindUnit(unit_name, type));
   if (!IsFiniteTimestamp(t)) return t;
+  ASSIGN_OR_RETURN(const TimeUnit unit, FindTruncationUnit(unit_name, type));
   CivilTime c = CivilFromTimestamp(t);
   if (!TruncateCivil(unit, c)) return UnitUnsupported(unit_name, type);
   if (!TimestampFromCivil(c, t)) return TimestampOutOfRange();
@@ -92,8 +109,8 @@ StatusOr<int64_t> TruncateTimestamp(std::string_view unit_name, int64_t t, Oid t
 }
 
 StatusOr<int64_t> TruncateInZone(std::string_view unit_name, int64_t utc, const TimeZone& zone) {
-  ASSIGN_OR_RETURN(const TimeUnit unit, FindUnit(unit_name, oid::kTimestamptz));
   if (!IsFiniteTimestamp(utc)) return utc;
+  ASSIGN_OR_RETURN(const TimeUnit unit, FindTruncationUnit(unit_name, oid::kTimestamptz));
   ASSIGN_OR_RETURN(int64_t local, LocalFromUtc(utc, zone));
   const int64_t offset = local - utc;
   ASSIGN_OR_RETURN(local, TruncateTimestamp(unit_name, local, oid::kTimestamptz));
@@ -106,7 +123,7 @@ StatusOr<int64_t> TruncateInZone(std::string_view unit_name, int64_t utc, const 
 }
 
 Status TruncateInterval(EvalContext&, Args a, Datum* out) {
-  ASSIGN_OR_RETURN(const TimeUnit unit, FindUnit(a[0].as_bytes(), oid::kInterval));
+  ASSIGN_OR_RETURN(const TimeUnit unit, FindTruncationUnit(a[0].as_bytes(), oid::kInterval));
   Interval i = a[1].as_interval();
   const int32_t years = i.months / 12;
   const auto whole_years = [&](int32_t step) { i = {0, 0, years / step * step * 12}; };
@@ -198,10 +215,8 @@ Status AgeInZone(EvalContext& c, Args a, Datum* out) {
 
 // age(t): from t to the current date's midnight.
 Status AgeOfToday(EvalContext& c, int64_t local, Datum* out) {
-  ASSIGN_OR_RETURN(const int64_t now,
-                   LocalFromUtc(c.format.transaction_time, *c.format.time_zone));
-  ASSIGN_OR_RETURN(const Interval age,
-                   CheckedAge(DateFromTimestamp(now) * kMicrosPerDay, local));
+  ASSIGN_OR_RETURN(const int64_t now, LocalFromUtc(c.format.transaction_time, *c.format.time_zone));
+  ASSIGN_OR_RETURN(const Interval age, CheckedAge(DateFromTimestamp(now) * kMicrosPerDay, local));
   *out = Datum::OfInterval(age);
   return OkStatus();
 }

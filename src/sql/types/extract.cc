@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kJulianDay2000 = 2451545;
 
-// A field's value: an integer scaled by a power of ten, infinite, absent, or (julian only) a day and its fraction.
+// A field's value: an integer scaled by a power of ten, infinite, absent, or (julian only) a day
+// and its fraction.
 struct Field {
   enum class Kind { kNumber, kPlusInfinity, kMinusInfinity, kNull, kJulian };
   Kind kind = Kind::kNumber;
@@ -273,11 +274,14 @@ StatusOr<TimeUnit> FindUnit(std::string_view name, Oid type) {
     if (c >= 'A' && c <= 'Z') c = char(c + 32);
   }
   const TimeUnit unit = UnitByName(lower);
-  if (unit == TimeUnit::kNone) {
-    return Status(Code::kInvalidArgument, "22023",
-                  "unit \"" + lower + "\" not recognized for type " + std::string(TypeName(type)));
-  }
+  if (unit == TimeUnit::kNone) return UnitUnrecognized(lower, type);
   return unit;
+}
+
+Status UnitUnrecognized(std::string_view name, Oid type) {
+  return Status(
+      Code::kInvalidArgument, "22023",
+      "unit \"" + std::string(name) + "\" not recognized for type " + std::string(TypeName(type)));
 }
 
 Status UnitUnsupported(std::string_view name, Oid type) {

@@ -9,6 +9,7 @@ namespace orrery::sql {
 
 // 22023 `unit "x" not recognized for type <type>`.
 StatusOr<TimeUnit> FindUnit(std::string_view name, Oid type);
+Status UnitUnrecognized(std::string_view name, Oid type);
 // 0A000 `unit "x" not supported for type <type>`.
 Status UnitUnsupported(std::string_view name, Oid type);
 

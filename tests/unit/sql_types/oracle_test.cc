@@ -1,5 +1,6 @@
-// Every answer in testdata/*.tsv was given by a PostgreSQL 15 server (tools/generate_sql_expectations.py): ours must be
-// the same, errors with their SQLSTATE and text included.
+// Every answer in testdata/*.tsv was given by a PostgreSQL 15 server
+// (tools/generate_sql_expectations.py): ours must be the same, errors with their SQLSTATE and text
+// included.
 #include <gtest/gtest.h>
 
 #include <charconv>
@@ -48,7 +49,9 @@ std::vector<std::string> Split(const std::string& text, char delimiter) {
 
 Type ParseType(const std::string& spelling) {
   const std::map<std::string, int32_t> fields = {
-      {"year", 4}, {"month", 2}, {"day", 8}, {"hour", 1024}, {"minute", 2048}, {"second", 4096},
+      {"year", 4},          {"month", 2},
+      {"day", 8},           {"hour", 1024},
+      {"minute", 2048},     {"second", 4096},
       {"year to month", 6}, {"day to second", 8 | 1024 | 2048 | 4096}};
   if (spelling == "\"char\"") return {oid::kChar, -1};
   if (spelling.starts_with("interval ")) {
@@ -91,9 +94,9 @@ class OracleTest : public testing::TestWithParam<const char*> {
   }
 
   StatusOr<Value> Literal(const std::string& text) {
-    const size_t blank = text.starts_with("interval year to month")   ? 22
-                         : text.starts_with("timestamp with") ? std::string::npos
-                                                               : text.find(' ');
+    const size_t blank = text.starts_with("interval year to month") ? 22
+                         : text.starts_with("timestamp with")       ? std::string::npos
+                                                                    : text.find(' ');
     const Type type = ParseType(text.substr(0, blank));
     const std::string value = text.substr(blank + 1);
     if (value == "\\N") return Value{type.oid, Datum()};
@@ -203,7 +206,8 @@ class OracleTest : public testing::TestWithParam<const char*> {
   EvalContext context_;
 };
 
-// Differences go to the file named by ORRERY_DIFFERENCES, if any: what to look at, or to list as known.
+// Differences go to the file named by ORRERY_DIFFERENCES, if any: what to look at, or to list as
+// known.
 std::ofstream* DifferenceLog() {
   static const char* const path = std::getenv("ORRERY_DIFFERENCES");
   static std::ofstream log(path == nullptr ? "" : path);
@@ -234,8 +238,8 @@ TEST_P(OracleTest, AgreesWithPostgres) {
     ++wrong;
     if (std::ofstream* log = DifferenceLog()) *log << question << "\n";
     if (wrong <= 60) {
-      ADD_FAILURE() << fields[0] << " " << fields[1] << " (" << fields[2] << ")\n  PostgreSQL: "
-                    << expected << "\n  ours:       " << answer;
+      ADD_FAILURE() << fields[0] << " " << fields[1] << " (" << fields[2]
+                    << ")\n  PostgreSQL: " << expected << "\n  ours:       " << answer;
     }
   }
   EXPECT_GT(cases, 100);
