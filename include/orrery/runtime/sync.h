@@ -3,6 +3,7 @@
 //
 // Rules (style.md section 4): no Mutex is held across a wait other than CondVar's own; lock order is checked
 // in simulation; Lock, Unlock and Notify are points where a simulation may switch tasks.
+// The order is one of names: mutexes that nest have different names ("mutex", the default, is not checked).
 #pragma once
 
 #include <atomic>

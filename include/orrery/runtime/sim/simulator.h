@@ -55,7 +55,8 @@ struct SimulatorOptions {
 };
 
 // What a node does with its life: builds itself upon context.runtime(), serves until the context is cancelled,
-// takes itself apart and returns. Every task it spawned must have ended by then.
+// takes itself apart and returns. Every task it spawned must have ended by then. All its contexts come from the
+// one given: a fresh Context(runtime) would not be cancelled by a crash.
 using NodeMain = std::function<void(const Context&)>;
 
 class Simulator {
