@@ -14,7 +14,7 @@ constexpr int kFounderRounds = 10;
 // The first ranges get this many replicas; nodes beyond get theirs by and by, as any node that joins later.
 constexpr size_t kFirstReplicasMax = 3;
 
-Status AlreadyInitialised(const kv::StoreIdentity& identity) {
+Status AlreadyInitialised(const storage::StoreIdentity& identity) {
   return Status(Code::kAlreadyExists, "this node is already part of cluster " + identity.cluster_id);
 }
 
@@ -30,7 +30,12 @@ std::string NewClusterId(runtime::Random& random) {
 }  // namespace
 
 Status IdentityKeeper::Load() {
-  ASSIGN_OR_RETURN(auto identity, kv::ReadStoreIdentity(engine_));
+  if (auto unfinished = runtime_.file_system().ReadFile(AdoptionPath()); unfinished.ok()) {
+    BootstrapRequest request;
+    RETURN_IF_ERROR(wire::Decode(*unfinished, request).Annotate("reading " + AdoptionPath()));
+    RETURN_IF_ERROR(FinishAdoption(request));
+  }
+  ASSIGN_OR_RETURN(auto identity, storage::ReadStoreIdentity(engine_));
   Remembered remembered;
   auto bytes = runtime_.file_system().ReadFile(NodesPath());
   if (bytes.ok()) RETURN_IF_ERROR(wire::Decode(*bytes, remembered).Annotate("reading " + NodesPath()));
@@ -40,7 +45,7 @@ Status IdentityKeeper::Load() {
   return OkStatus();
 }
 
-std::optional<kv::StoreIdentity> IdentityKeeper::identity() const {
+std::optional<storage::StoreIdentity> IdentityKeeper::identity() const {
   runtime::MutexLock lock(mutex_);
   return identity_;
 }
@@ -59,21 +64,32 @@ void IdentityKeeper::RememberNodes(const std::vector<kv::NodeDescriptor>& nodes)
   if (!written.ok()) log_.Warning("the list of nodes could not be written", {{"error", written}});
 }
 
-Status IdentityKeeper::Settle(const kv::StoreIdentity& identity) {
-  RETURN_IF_ERROR(kv::WriteStoreIdentity(engine_, identity));
+Status IdentityKeeper::Settle(const storage::StoreIdentity& identity) {
+  ASSIGN_OR_RETURN(const auto present, storage::ReadStoreIdentity(engine_));
+  if (!present) RETURN_IF_ERROR(storage::InitializeStoreIdentity(engine_, identity));
   runtime::MutexLock lock(mutex_);
   identity_ = identity;
   settled_.NotifyAll();
   return OkStatus();
 }
 
+// Two synced writes, identity and first ranges; the file makes them one: the store is not started before it is
+// gone, and a crash in between is finished by Load.
 Status IdentityKeeper::Adopt(const BootstrapRequest& request) {
+  RETURN_IF_ERROR(runtime_.file_system().WriteFileAtomic(AdoptionPath(), wire::Encode(request)));
+  return FinishAdoption(request);
+}
+
+Status IdentityKeeper::FinishAdoption(const BootstrapRequest& request) {
+  const storage::StoreIdentity identity{.cluster_id = request.cluster_id, .node = request.node, .store = request.store};
+  ASSIGN_OR_RETURN(const auto present, storage::ReadStoreIdentity(engine_));
+  if (!present) RETURN_IF_ERROR(storage::InitializeStoreIdentity(engine_, identity));
   const bool replica = std::any_of(request.replicas.begin(), request.replicas.end(),
                                    [&](const auto& r) { return r.store == request.store; });
-  // The data first: a store with an identity has its ranges.
   if (replica) RETURN_IF_ERROR(kv::BootstrapStore(engine_, request.store, request.replicas, request.ts));
   RememberNodes(request.nodes);
-  return Settle({.cluster_id = request.cluster_id, .node = request.node, .store = request.store});
+  RETURN_IF_ERROR(runtime_.file_system().Remove(AdoptionPath()));
+  return Settle(identity);
 }
 
 Status IdentityKeeper::InitAlone(const runtime::Context&) {
@@ -106,13 +122,14 @@ IdentityKeeper::Plan IdentityKeeper::MakePlan(const std::vector<kv::NodeDescript
 // This node first, then those on the join list that have no cluster, in the list's order; ids are given.
 StatusOr<std::vector<kv::NodeDescriptor>> IdentityKeeper::FindFounders(const runtime::Context& context) {
   std::vector<kv::NodeDescriptor> founders = {options_.self};
+  BootstrapRequest question;
+  question.step = BootstrapStep::kPropose;
   std::vector<bool> answered(options_.join.size(), false);
   for (int round = 0; round < kFounderRounds; ++round) {
     for (size_t i = 0; i < options_.join.size(); ++i) {
       if (answered[i]) continue;
       auto bytes = runtime_.transport().CallAddress(context.WithTimeout(kAskTimeout), options_.join[i],
-                                                    runtime::Method::kBootstrap,
-                                                    wire::Encode(BootstrapRequest{.step = BootstrapStep::kPropose}));
+                                                    runtime::Method::kBootstrap, wire::Encode(question));
       BootstrapResponse answer;
       if (!bytes.ok() || !wire::Decode(*bytes, answer).ok()) continue;
       answered[i] = true;
@@ -200,6 +217,25 @@ StatusOr<std::string> IdentityKeeper::HandleBootstrap(const runtime::Context& co
   return wire::Encode(*made);
 }
 
+Status IdentityKeeper::CheckCluster(const runtime::Context& context) {
+  const auto ours = identity();
+  if (!ours) return OkStatus();
+  BootstrapRequest question;
+  question.step = BootstrapStep::kPropose;
+  for (const std::string& address : options_.join) {
+    auto bytes = runtime_.transport().CallAddress(context.WithTimeout(kAskTimeout), address,
+                                                  runtime::Method::kBootstrap, wire::Encode(question));
+    BootstrapResponse answer;
+    if (!bytes.ok() || !wire::Decode(*bytes, answer).ok() || answer.cluster_id.empty()) continue;
+    if (answer.cluster_id != ours->cluster_id) {
+      return FailedPreconditionError("the store in " + options_.folder + " belongs to cluster " + ours->cluster_id +
+                                     ", but the node at " + address + " is of cluster " + answer.cluster_id)
+          .WithHint("Use another --store for that cluster, or --join nodes of this one.");
+    }
+  }
+  return OkStatus();
+}
+
 bool IdentityKeeper::AskToJoin(const runtime::Context& context, const std::string& address) {
   auto bytes = runtime_.transport().CallAddress(context.WithTimeout(kAskTimeout), address, runtime::Method::kJoin,
                                                 wire::Encode(JoinRequest{.self = options_.self}));
@@ -218,7 +254,7 @@ bool IdentityKeeper::AskToJoin(const runtime::Context& context, const std::strin
   return settled.ok();
 }
 
-StatusOr<kv::StoreIdentity> IdentityKeeper::Await(const runtime::Context& context) {
+StatusOr<storage::StoreIdentity> IdentityKeeper::Await(const runtime::Context& context) {
   for (;;) {
     {
       runtime::MutexLock lock(mutex_);

@@ -18,6 +18,7 @@
 #include "orrery/runtime/runtime.h"
 #include "orrery/server/admin_messages.h"
 #include "orrery/storage/engine.h"
+#include "orrery/storage/store_records.h"
 
 namespace orrery::server {
 
@@ -37,11 +38,14 @@ class IdentityKeeper {
   // Makes a cluster of this node alone.
   Status InitAlone(const runtime::Context& context);
   // Waits for an identity, asking the join addresses again and again.
-  StatusOr<kv::StoreIdentity> Await(const runtime::Context& context);
+  StatusOr<storage::StoreIdentity> Await(const runtime::Context& context);
+  // For a store that has an identity: FailedPrecondition if a node on the join list is of another cluster.
+  // Nodes that do not answer say nothing.
+  Status CheckCluster(const runtime::Context& context);
   // After Await: hands out what is left of a plan of ours. Returns when nothing is.
   Status FinishPlan(const runtime::Context& context);
 
-  std::optional<kv::StoreIdentity> identity() const;
+  std::optional<storage::StoreIdentity> identity() const;
   // Addresses of members learned on the way, remembered over restarts.
   std::vector<kv::NodeDescriptor> known_nodes() const;
   void RememberNodes(const std::vector<kv::NodeDescriptor>& nodes);
@@ -62,9 +66,11 @@ class IdentityKeeper {
   StatusOr<std::vector<kv::NodeDescriptor>> FindFounders(const runtime::Context& context);
   Plan MakePlan(const std::vector<kv::NodeDescriptor>& founders);
   Status Adopt(const BootstrapRequest& request);
+  Status FinishAdoption(const BootstrapRequest& request);
   bool AskToJoin(const runtime::Context& context, const std::string& address);
-  Status Settle(const kv::StoreIdentity& identity);
+  Status Settle(const storage::StoreIdentity& identity);
   std::string PlanPath() const { return options_.folder + "/bootstrap_plan"; }
+  std::string AdoptionPath() const { return options_.folder + "/adoption"; }
   std::string NodesPath() const { return options_.folder + "/known_nodes"; }
 
   runtime::Runtime& runtime_;
@@ -73,7 +79,7 @@ class IdentityKeeper {
   const IdentityOptions options_;
   mutable runtime::Mutex mutex_{"identity"};
   runtime::CondVar settled_;
-  std::optional<kv::StoreIdentity> identity_ ABSL_GUARDED_BY(mutex_);
+  std::optional<storage::StoreIdentity> identity_ ABSL_GUARDED_BY(mutex_);
   std::vector<kv::NodeDescriptor> known_ ABSL_GUARDED_BY(mutex_);
   bool making_ ABSL_GUARDED_BY(mutex_) = false;  // one init or adoption at a time
 };
