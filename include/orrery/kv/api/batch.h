@@ -89,7 +89,7 @@ enum class PushType : uint8_t {
 struct PushTxnRequest {
   TxnMeta pushee;
   std::optional<TxnMeta> pusher;  // none: a non-transactional request
-  PushType type = PushType::kQuery;
+  PushType type = PushType::kTimestamp;  // the zero value: what absent means on the wire
   Timestamp push_to;
   template <class V> void Visit(V& v) { v(1, pushee); v(2, pusher); v(3, type); v(4, push_to); }
 };
@@ -97,7 +97,7 @@ struct PushTxnRequest {
 struct ResolveIntentRequest {
   Span span;
   TxnMeta txn;                    // write_ts = the record's commit timestamp
-  TxnStatus status = TxnStatus::kAborted;  // final, or kPending to move a pushed intent's timestamp
+  TxnStatus status = TxnStatus::kPending;  // final, or kPending to move a pushed intent's timestamp
   std::vector<SequenceRange> ignored;
   template <class V> void Visit(V& v) { v(1, span); v(2, txn); v(3, status); v(4, ignored); }
 };

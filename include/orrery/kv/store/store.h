@@ -87,7 +87,6 @@ struct StoreMetrics {
   uint64_t snapshots_installed = 0;
   uint64_t ambiguous_results = 0;
   uint64_t lock_waits = 0;
-  uint64_t reproposals = 0;
 };
 
 struct RangeDigest {
@@ -95,26 +94,11 @@ struct RangeDigest {
   uint64_t digest = 0;  // of all versions, locks and transaction records of the range
 };
 
-// A9: what a store says it is; written before any replica exists.
-struct StoreIdentity {
-  std::string cluster_id;
-  NodeId node;
-  StoreId store;
-  uint32_t format_version = 1;
-  template <class V> void Visit(V& v) { v(1, cluster_id); v(2, node); v(3, store); v(4, format_version); }
-};
-StatusOr<std::optional<StoreIdentity>> ReadStoreIdentity(const storage::Engine& engine);
-Status WriteStoreIdentity(storage::Engine& engine, const StoreIdentity& identity);  // synced
-
-// A10, T1: bounds that outlive the process. Zero if never written.
-StatusOr<Timestamp> ReadClockBound(const storage::Engine& engine);
-Status WriteClockBound(storage::Engine& engine, Timestamp bound);  // synced
-
 // The first ranges of a new cluster: range 1 = [kMinKey, kTableDataStart) with meta and cluster records, and
-// range 2 = table data; each with these replicas (node and store; replica ids are 1, 2, … in order). Every
-// store named must get the same call, with the same timestamp, before its Store starts.
-Status BootstrapStore(storage::Engine& engine, StoreId store, const std::vector<ReplicaDescriptor>& replicas,
-                      Timestamp ts);
+// range 2 = table data; each with these replicas (node and store; replica ids become 1, 2, … in order), and
+// the counters of ids in use. Every store named must get the same call, with the same timestamp, before its
+// Store starts. The store's identity (storage/store_records.h) is the caller's to write.
+Status BootstrapStore(storage::Engine& engine, StoreId store, std::vector<ReplicaDescriptor> replicas, Timestamp ts);
 
 enum class StopMode : uint8_t {
   kDrain,      // hand leases to others first, finish requests

@@ -1,0 +1,142 @@
+#include <algorithm>
+
+#include "kv/replica/eval/eval.h"
+#include "kv/replica/local_keys.h"
+#include "orrery/base/hash.h"
+
+namespace orrery::kv::eval {
+
+using storage::ColumnFamily;
+
+storage::MvccReadOptions Evaluation::ReadOptions() const {
+  storage::MvccReadOptions options;
+  options.txn = txn;
+  if (header.txn) {
+    options.ignored = &header.txn->ignored;
+    options.uncertainty_limit = header.txn->uncertainty_limit;
+  }
+  options.lock_policy =
+      header.wait == WaitPolicy::kSkip ? storage::LockPolicy::kSkipLocked : storage::LockPolicy::kFail;
+  return options;
+}
+
+storage::MvccWriteOptions Evaluation::WriteOptions() {
+  storage::MvccWriteOptions options;
+  options.txn = txn;
+  if (header.txn) options.ignored = &header.txn->ignored;
+  options.mode = one_phase ? storage::WriteMode::kOnePhase : storage::WriteMode::kIntent;
+  // A blind write above a newer version is in order only if a refresh will vouch for what was read before.
+  options.too_old = txn && txn->isolation == kSerializableLevel && !one_phase
+                        ? storage::WriteTooOldPolicy::kForward
+                        : storage::WriteTooOldPolicy::kError;
+  options.stats = &stats;
+  return options;
+}
+
+void Evaluation::NoteWritten(const storage::MvccWriteResult& result, std::string_view key) {
+  write_ts.Forward(result.written_ts);
+  if (!txn) return;
+  txn->write_ts.Forward(result.written_ts);
+  if (!one_phase) acquired.push_back({std::string(key), LockStrength::kIntent, LockDurability::kReplicated});
+}
+
+Status EvaluateBatch(Evaluation& e, const BatchRequest& batch, size_t& failed_index) {
+  e.keys_limited = e.header.max_keys != 0;
+  e.keys_left = e.header.max_keys;
+  e.bytes_left = e.header.max_bytes == 0 ? e.view.scan_bytes_max : std::min(e.header.max_bytes, e.view.scan_bytes_max);
+  e.responses.reserve(batch.requests.size());
+  for (size_t i = 0; i < batch.requests.size(); ++i) {
+    failed_index = i;
+    // T19: each request is a step of its own, so that a replay finds its own traces.
+    auto response = std::visit(
+        [&](const auto& request) -> StatusOr<Response> {
+          if constexpr (requires { Evaluate(e, request); }) {
+            return Evaluate(e, request);
+          } else {
+            return InvalidArgumentError("an administrative request stands alone in its batch");
+          }
+        },
+        batch.requests[i]);
+    if (!response.ok()) return response.status();
+    e.responses.push_back(std::move(*response));
+    if (e.txn && i + 1 < batch.requests.size()) ++e.txn->sequence;
+  }
+  return OkStatus();
+}
+
+bool IsOnePhase(const BatchRequest& batch) {
+  if (!batch.header.txn || batch.requests.size() < 2) return false;
+  const auto* end = std::get_if<EndTxnRequest>(&batch.requests.back());
+  if (!end || end->outcome != TxnStatus::kCommitted || end->split || end->change_replicas) return false;
+  std::vector<std::string_view> written;
+  for (size_t i = 0; i + 1 < batch.requests.size(); ++i) {
+    const Request& request = batch.requests[i];
+    if (const auto* put = std::get_if<PutRequest>(&request)) {
+      written.push_back(put->key);
+    } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
+      written.push_back(cput->key);
+    } else if (const auto* del = std::get_if<DeleteRequest>(&request)) {
+      written.push_back(del->key);
+    } else if (IsWrite(request)) {
+      return false;
+    }
+  }
+  if (written.empty()) return false;
+  std::sort(written.begin(), written.end());
+  // The same key twice needs the history that an intent keeps.
+  if (std::adjacent_find(written.begin(), written.end()) != written.end()) return false;
+  return std::all_of(end->lock_spans.begin(), end->lock_spans.end(), [&](const Span& span) {
+    return span.is_point() && std::binary_search(written.begin(), written.end(), std::string_view(span.start));
+  });
+}
+
+bool AnswerReplay(Evaluation& e, const BatchRequest& batch) {
+  const RecordMark mark = e.view.record_mark(e.txn->id);
+  if (mark.outcome != TxnStatus::kCommitted) return false;
+  for (size_t i = 0; i + 1 < batch.requests.size(); ++i) {
+    if (!IsWrite(batch.requests[i])) return false;  // what it read then is not known any more
+  }
+  e.responses.assign(batch.requests.size() - 1, EmptyResponse{});
+  e.responses.push_back(EndTxnResponse{mark.commit_ts, 1});
+  e.txn_out = *e.header.txn;
+  e.txn_out->status = TxnStatus::kCommitted;
+  e.txn_out->meta.write_ts = mark.commit_ts;
+  return true;
+}
+
+StatusOr<std::optional<TxnRecord>> ReadTxnRecord(const storage::Reader& reader, std::string_view anchor,
+                                                 std::string_view txn_id) {
+  TxnRecord record;
+  ASSIGN_OR_RETURN(const bool found, ReadRecord(reader, ColumnFamily::kState,
+                                                local_keys::TxnRecordKey(anchor, txn_id), record));
+  if (!found) return std::optional<TxnRecord>();
+  return std::optional<TxnRecord>(std::move(record));
+}
+
+void StageRecordChange(storage::OverlayBatch& batch, const TxnMeta& txn, const RecordChange& change) {
+  const std::string key = local_keys::TxnRecordKey(txn.anchor_key, txn.id);
+  switch (change.kind) {
+    case RecordChange::Kind::kNone: break;
+    case RecordChange::Kind::kWrite:
+      batch.Put(ColumnFamily::kState, key, SealRecord(key, wire::Encode(change.record)));
+      break;
+    case RecordChange::Kind::kErase: batch.Delete(ColumnFamily::kState, key); break;
+  }
+}
+
+void LeaveMark(Evaluation& e, const TxnMeta& txn, const RecordMarkChange& change) {
+  if (change.kind == RecordMarkChange::Kind::kNone) return;
+  e.marks.push_back({txn.id, txn.min_ts, change});
+}
+
+std::optional<Span> Clip(const Span& span, const RangeDescriptor& descriptor) {
+  if (span.is_point()) {
+    if (!descriptor.ContainsKey(span.start)) return std::nullopt;
+    return span;
+  }
+  Span out{std::max(span.start, descriptor.start), std::min(span.end, descriptor.end)};
+  if (out.start >= out.end) return std::nullopt;
+  return out;
+}
+
+}  // namespace orrery::kv::eval

@@ -1,0 +1,70 @@
+// ReplicaHost: what a replica needs of the store around it. Implemented by kv/store; tests script it.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "kv/replica/raft_driver.h"
+#include "orrery/kv/api/sender.h"
+#include "orrery/kv/changes/command_sink.h"
+#include "orrery/kv/hlc/hybrid_clock.h"
+
+namespace orrery::kv {
+
+class Replica;
+
+struct ReplicaLimits {
+  Duration election_timeout;
+  Duration heartbeat_interval;
+  Duration lease_duration;
+  Duration proposal_timeout;
+  Duration push_delay;
+  uint64_t seed = 0;
+  uint64_t command_bytes_max = 0;
+  uint64_t scan_bytes_max = 0;
+  uint64_t raft_log_bytes_max = 0;
+  uint64_t raft_log_entries_min = 0;
+};
+
+struct ReplicaCounters {
+  std::atomic<uint64_t> commands_applied{0};
+  std::atomic<uint64_t> ambiguous_results{0};
+  std::atomic<uint64_t> lock_waits{0};
+  std::atomic<uint64_t> splits{0};
+  std::atomic<uint64_t> snapshots_sent{0};
+  std::atomic<uint64_t> snapshots_installed{0};
+};
+
+// Thread-safe unless a method says that it is called inside a driver cycle.
+class ReplicaHost {
+ public:
+  virtual ~ReplicaHost() = default;
+  virtual NodeId node() const = 0;
+  virtual StoreId store() const = 0;
+  virtual storage::Engine& engine() = 0;
+  virtual HybridClock& clock() = 0;
+  virtual runtime::Clock& mono_clock() = 0;
+  virtual RaftDriver& driver() = 0;
+  virtual Sender& sender() = 0;
+  virtual CommandSink* changes() = 0;
+  virtual const ReplicaLimits& limits() const = 0;
+  virtual ReplicaCounters& counters() = 0;
+  // What an earlier life of this store may have promised (B29).
+  virtual Timestamp initial_read_promise() const = 0;
+
+  // Inside a cycle: the right half of a split is in out.effects; the store makes its replica once they are
+  // written, with what the left half promised to its readers (R3). kCampaign: this store held its lease.
+  enum class AfterSplit { kWait, kCampaign };
+  virtual void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
+                              CycleOutput& out) = 0;
+  // Stages the initial state of a split's right half, or its removal if it is known to be gone here.
+  virtual void StageRightHalf(const Command& command, const Lease& left_lease, storage::WriteBatch& effects) = 0;
+  virtual void OnDescriptorChanged(const RangeDescriptor& descriptor) = 0;
+  // Inside a cycle: a RaftSnapshot must be sent to this peer.
+  virtual void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) = 0;
+  // Inside a cycle: the staged RaftSnapshot for this replica is wanted by its raft group; writes it to the
+  // engine. Not OK: nothing usable was staged.
+  virtual Status InstallStagedSnapshot(Replica& replica, const raft::SnapshotMeta& meta) = 0;
+};
+
+}  // namespace orrery::kv

@@ -1,0 +1,129 @@
+#include "kv/replica/proposal.h"
+
+#include "kv/replica/local_keys.h"
+
+namespace orrery::kv {
+namespace {
+
+// A read at this timestamp passes every write latch but one without a timestamp: a split's, over the whole
+// range. Requests on records take it, so that none runs while records change sides.
+constexpr Timestamp kIsolatedFromSplitsOnly{0, 1};
+
+// Latch keys of transaction records: below all user keys, which begin with at least 0x02.
+std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id) {
+  return std::string("\x01").append(local_keys::TxnRecordKey(anchor, txn_id));
+}
+
+class SpecBuilder {
+ public:
+  SpecBuilder(RequestStorage& storage, const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor)
+      : storage_(storage), header_(batch.header), descriptor_(descriptor) {
+    spec_.wait = header_.wait;
+    if (storage_.txn) {
+      spec_.txn = &storage_.txn->meta;
+      spec_.visible_limit = storage_.txn->read_ts;
+      spec_.visible_limit.Forward(storage_.txn->uncertainty_limit);
+      write_ts_ = storage_.txn->meta.write_ts;
+      min_ts_ = storage_.txn->meta.min_ts;
+    } else {
+      spec_.visible_limit = ts;
+      write_ts_ = ts;
+    }
+  }
+
+  void Add(const GetRequest& r) { AddRead(storage_.Keep(r.key), r.lock); }
+  void Add(const ScanRequest& r) { AddRead(storage_.Keep(r.span), r.lock); }
+  void Add(const PutRequest& r) { AddWrite(storage_.Keep(r.key)); }
+  void Add(const ConditionalPutRequest& r) { AddWrite(storage_.Keep(r.key)); }
+  void Add(const DeleteRequest& r) { AddWrite(storage_.Keep(r.key)); }
+  void Add(const ClearRangeRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, {}); }
+  void Add(const EndTxnRequest& r) {
+    if (!storage_.txn) return;
+    AddRecord(storage_.txn->meta);
+    for (const Span& span : r.lock_spans) {
+      // Intents stand at or above the beginning of their transaction: readers below are not disturbed.
+      if (const auto here = eval::Clip(span, descriptor_)) Latch(storage_.Keep(*here), Access::kWrite, min_ts_);
+    }
+    if (r.split) Latch(WholeRange(), Access::kWrite, {});
+  }
+  void Add(const HeartbeatTxnRequest&) {
+    if (storage_.txn) AddRecord(storage_.txn->meta);
+  }
+  void Add(const PushTxnRequest& r) { AddRecord(r.pushee); }
+  void Add(const ResolveIntentRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, r.txn.min_ts); }
+  void Add(const RefreshRequest& r) { Latch(storage_.Keep(r.span), Access::kRead, spec_.visible_limit); }
+  void Add(const GcRequest& r) {
+    for (const auto& key : r.keys) Latch(storage_.Keep(key.key), Access::kWrite, {});
+  }
+  template <class Admin>
+  void Add(const Admin&) {}
+
+  AdmissionSpec Take() { return std::move(spec_); }
+
+ private:
+  void Latch(SpanRef span, Access access, Timestamp ts) { spec_.latches.push_back({span, access, ts}); }
+  void AddRead(SpanRef span, LockStrength strength) {
+    const bool locks = strength != LockStrength::kNone && spec_.txn != nullptr;
+    if (locks) {
+      Latch(span, Access::kWrite, {});
+    } else {
+      Latch(span, Access::kRead, spec_.visible_limit);
+    }
+    spec_.locks.push_back({span, locks ? strength : LockStrength::kNone});
+  }
+  void AddWrite(SpanRef key) {
+    Latch(key, Access::kWrite, write_ts_);
+    spec_.locks.push_back({key, LockStrength::kIntent});
+  }
+  void AddRecord(const TxnMeta& txn) {
+    storage_.kept.push_back(std::make_unique<std::string>(RecordLatchKey(txn.anchor_key, txn.id)));
+    Latch(SpanRef(std::string_view(*storage_.kept.back())), Access::kWrite, {});
+    Latch(storage_.Keep(txn.anchor_key), Access::kRead, kIsolatedFromSplitsOnly);
+  }
+  SpanRef WholeRange() {
+    storage_.kept.push_back(std::make_unique<std::string>(descriptor_.start));
+    const std::string_view start = *storage_.kept.back();
+    storage_.kept.push_back(std::make_unique<std::string>(descriptor_.end));
+    return SpanRef(start, *storage_.kept.back());
+  }
+
+  RequestStorage& storage_;
+  const BatchHeader& header_;
+  const RangeDescriptor& descriptor_;
+  AdmissionSpec spec_;
+  Timestamp write_ts_;
+  Timestamp min_ts_;
+};
+
+}  // namespace
+
+RequestStorage::RequestStorage(const BatchRequest& batch) : copies(false), txn(batch.header.txn) {
+  for (const auto& request : batch.requests) copies = copies || IsWrite(request);
+}
+
+std::string_view RequestStorage::Keep(std::string_view bytes) {
+  if (!copies) return bytes;
+  kept.push_back(std::make_unique<std::string>(bytes));
+  return *kept.back();
+}
+
+std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
+                                                  const RangeDescriptor& descriptor) {
+  // The spec points into the storage, whose parts stay where they are on the heap; the transaction moves with
+  // the object and is pointed to anew below.
+  RequestStorage storage(batch);
+  SpecBuilder builder(storage, batch, ts, descriptor);
+  for (const auto& request : batch.requests) {
+    std::visit([&](const auto& r) { builder.Add(r); }, request);
+  }
+  AdmissionSpec spec = builder.Take();
+  auto txn = std::make_unique<TxnMeta>();
+  if (storage.txn) {
+    *txn = storage.txn->meta;
+    spec.txn = txn.get();
+    storage.txn_meta = std::move(txn);
+  }
+  return std::make_shared<PendingRequest>(std::move(storage), std::move(spec));
+}
+
+}  // namespace orrery::kv

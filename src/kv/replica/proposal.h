@@ -1,0 +1,64 @@
+// PendingRequest and Proposal: a batch on its way through a replica, and the command that a write became.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kv/replica/eval/eval.h"
+#include "kv/replica/records.h"
+#include "orrery/kv/concurrency/concurrency_manager.h"
+#include "orrery/runtime/sync.h"
+
+namespace orrery::kv {
+
+// What an Admission's views point into. A write may outlive its caller (the outcome of its proposal is decided
+// later than the caller waits), so it keeps copies of its keys.
+struct RequestStorage {
+  explicit RequestStorage(const BatchRequest& batch);
+  // A view that lives as long as this; copies if the batch writes.
+  std::string_view Keep(std::string_view bytes);
+  SpanRef Keep(const Span& span) { return span.is_point() ? SpanRef(Keep(span.start)) : SpanRef(Keep(span.start), Keep(span.end)); }
+
+  bool copies;
+  std::optional<Transaction> txn;
+  std::unique_ptr<TxnMeta> txn_meta;  // what the spec points to: stays where it is when this moves
+  std::vector<std::unique_ptr<std::string>> kept;
+};
+
+// Guarded by the replica's mutex, but for construction and the storage.
+class PendingRequest final : public RequestStorage, public Admission {
+ public:
+  PendingRequest(RequestStorage storage, AdmissionSpec spec)
+      : RequestStorage(std::move(storage)), Admission(std::move(spec)) {}
+  ~PendingRequest() = default;
+
+  bool woken = false;
+  runtime::CondVar cv;
+};
+
+// The spans that the batch isolates and locks. `ts`: the timestamp chosen for a batch without transaction.
+std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
+                                                  const RangeDescriptor& descriptor);
+
+// Wakes its waiter when the outcome is known. Guarded by the RaftDriver's mutex.
+struct Waiter {
+  bool done = false;
+  runtime::CondVar cv;
+};
+
+// Filled in by the proposer; from Submit on it belongs to the driver until the waiter is done.
+struct Proposal {
+  Command command;
+  std::shared_ptr<PendingRequest> request;  // null: of the replica itself
+  TxnMeta txn;                              // the evaluating transaction; id empty: none
+  std::vector<eval::AcquiredLock> acquired;
+  std::vector<eval::ResolvedSpan> resolved;
+  std::vector<eval::MarkToLeave> marks;
+  std::optional<TxnRecord> record;
+  Status status;                            // set before `waiter.done`
+  Waiter waiter;
+};
+
+}  // namespace orrery::kv

@@ -1,0 +1,129 @@
+#include "kv/replica/raft_driver.h"
+
+#include <algorithm>
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+
+void RaftDriver::Enqueue(std::shared_ptr<DrivenRange> range) {
+  MutexLock lock(mutex_);
+  if (std::find(ready_.begin(), ready_.end(), range) == ready_.end()) ready_.push_back(std::move(range));
+}
+
+void RaftDriver::DriveOnce() {
+  driving_ = true;
+  auto ranges = std::move(ready_);
+  ready_.clear();
+  mutex_.Unlock();
+  Cycle(std::move(ranges));
+  mutex_.Lock();
+  driving_ = false;
+}
+
+// Somebody must go on with what is ready, or end a wait for the driver's end.
+void RaftDriver::PassOn() {
+  if (driving_ || ready_.empty() || stopped_) return;
+  if (!waiting_.empty()) {
+    waiting_.front()->cv.NotifyOne();
+  } else {
+    worker_cv_.NotifyOne();
+  }
+}
+
+Status RaftDriver::DriveUntil(const runtime::Context& context, Waiter& waiter) {
+  MutexLock lock(mutex_);
+  Status status;
+  while (!waiter.done && status.ok()) {
+    if (!driving_ && !ready_.empty() && !stopped_) {
+      DriveOnce();
+      status = context.Check();
+      continue;
+    }
+    waiting_.push_back(&waiter);
+    status = waiter.cv.Wait(context, mutex_);
+    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &waiter));
+  }
+  PassOn();
+  return waiter.done ? OkStatus() : status;
+}
+
+void RaftDriver::Drive() {
+  MutexLock lock(mutex_);
+  while (!driving_ && !ready_.empty() && !stopped_) DriveOnce();
+}
+
+void RaftDriver::Nudge() {
+  MutexLock lock(mutex_);
+  PassOn();
+}
+
+void RaftDriver::RunWorker(const runtime::Context& context) {
+  MutexLock lock(mutex_);
+  while (!stopped_ && context.Check().ok()) {
+    if (!driving_ && !ready_.empty()) {
+      DriveOnce();
+      continue;
+    }
+    if (!worker_cv_.Wait(context, mutex_).ok()) break;
+  }
+}
+
+void RaftDriver::Stop() {
+  MutexLock lock(mutex_);
+  stopped_ = true;
+  worker_cv_.NotifyAll();
+}
+
+Status RaftDriver::Persist(CycleOutput& out) {
+  if (out.sync) {
+    RETURN_IF_ERROR(engine_.Write(out.log, storage::SyncMode::kSync));
+    metrics_.groups_synced.fetch_add(1, std::memory_order_relaxed);
+    metrics_.entries_synced.fetch_add(out.entry_count, std::memory_order_relaxed);
+  } else if (!out.log.empty()) {
+    RETURN_IF_ERROR(engine_.Write(out.log, storage::SyncMode::kNoSync));
+  }
+  return OkStatus();
+}
+
+void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
+  CycleOutput out;
+  out.now = clock_.MonoNow();
+  for (auto& range : ranges) range->Collect(out);
+  const bool hold = hooks_.cover_promise(out.read_promise, out);
+  if (!hold) {
+    for (auto& [node, batch] : out.messages) hooks_.send(node, std::move(batch));
+    out.messages.clear();
+  }
+  Status status = Persist(out);
+  if (status.ok()) {
+    for (auto& [node, batch] : out.messages_after_persist) {
+      auto& all = out.messages[node].messages;
+      std::move(batch.messages.begin(), batch.messages.end(), std::back_inserter(all));
+    }
+    for (auto& [node, batch] : out.messages) hooks_.send(node, std::move(batch));
+    out.messages.clear();
+    out.now = clock_.MonoNow();
+    for (auto& range : ranges) range->Apply(out);
+    if (!out.effects.empty()) status = engine_.Write(out.effects, storage::SyncMode::kNoSync);
+  }
+  std::vector<std::shared_ptr<DrivenRange>> again;
+  for (auto& range : ranges) {
+    if (!status.ok()) {
+      range->OnStoreFailure(status, out);
+    } else if (range->Finish(out)) {
+      again.push_back(range);
+    }
+  }
+  for (auto& action : out.after) action();
+  MutexLock lock(mutex_);
+  for (auto& range : again) {
+    if (std::find(ready_.begin(), ready_.end(), range) == ready_.end()) ready_.push_back(std::move(range));
+  }
+  for (auto& proposal : out.finished) {
+    proposal->waiter.done = true;
+    proposal->waiter.cv.NotifyOne();
+  }
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,118 @@
+// RaftDriver: carries the raft groups of one store. Whoever has to wait for the log drives it ("the first
+// waiter drives", performance.md section 3): it takes all ranges that have work, writes what they want
+// persisted in one synced batch, sends their messages, applies what is committed, and wakes those who waited.
+// Others that come meanwhile wait, and are the next group.
+//
+// Thread safety: all public methods, by many tasks. Invariant: one task at a time is inside Cycle(); it owns
+// the raft state of every range (owner token = the driving_ flag). Nothing promising durability leaves before
+// the sync that covers it (B2).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "kv/replica/proposal.h"
+#include "orrery/base/time.h"
+#include "orrery/raft/types.h"
+#include "orrery/runtime/clock.h"
+#include "orrery/runtime/context.h"
+#include "orrery/runtime/sync.h"
+#include "orrery/storage/engine.h"
+
+namespace orrery::kv {
+
+// One raft message with its addressees: the element of a kRaftMessages batch.
+struct RaftEnvelope {
+  RangeId range;
+  ReplicaDescriptor from;
+  ReplicaDescriptor to;
+  raft::Message message;
+  template <class V> void Visit(V& v) { v(1, range); v(2, from); v(3, to); v(4, message); }
+};
+struct RaftMessageBatch {
+  std::vector<RaftEnvelope> messages;
+  template <class V> void Visit(V& v) { v(1, messages); }
+};
+
+// What one cycle collects from its ranges.
+struct CycleOutput {
+  MonoTime now;
+  storage::WriteBatch log;             // entries and hard states
+  bool sync = false;
+  Timestamp read_promise;              // highest promise that the messages speak of
+  std::map<NodeId, RaftMessageBatch> messages;
+  std::map<NodeId, RaftMessageBatch> messages_after_persist;
+  storage::WriteBatch effects;         // of committed commands, written unsynced
+  std::vector<std::shared_ptr<Proposal>> finished;
+  std::vector<std::function<void()>> after;  // run at the end of the cycle, still inside it
+  uint64_t entry_count = 0;
+};
+
+// A raft group, as the driver sees it. All methods are called from inside a cycle, in this order.
+class DrivenRange {
+ public:
+  virtual ~DrivenRange() = default;
+  // Takes in messages, proposals and ticks; stages what is to be written and sent.
+  virtual void Collect(CycleOutput& out) = 0;
+  // The log batch is durable: reports it, and applies committed entries into out.effects.
+  virtual void Apply(CycleOutput& out) = 0;
+  // The effects are in the engine. True if there is more to do at once.
+  virtual bool Finish(CycleOutput& out) = 0;
+  // The engine failed: the store is lost.
+  virtual void OnStoreFailure(const Status& status, CycleOutput& out) = 0;
+};
+
+struct DriverMetrics {
+  std::atomic<uint64_t> groups_synced{0};
+  std::atomic<uint64_t> entries_synced{0};
+};
+
+class RaftDriver {
+ public:
+  struct Hooks {
+    std::function<void(NodeId to, RaftMessageBatch)> send;
+    // The bound that a promise needs on disk. If it is not covered yet: stages it, forces a sync and returns
+    // true; then no message leaves before that sync (B29).
+    std::function<bool(Timestamp promise, CycleOutput& out)> cover_promise;
+  };
+  RaftDriver(storage::Engine& engine, runtime::Clock& clock, Hooks hooks)
+      : engine_(engine), clock_(clock), hooks_(std::move(hooks)) {}
+
+  // The range has work. Somebody must drive afterwards.
+  void Enqueue(std::shared_ptr<DrivenRange> range);
+  // Drives until the waiter is done; or waits while somebody else drives. Cancelled / DeadlineExceeded.
+  Status DriveUntil(const runtime::Context& context, Waiter& waiter);
+  // Does what there is to do, unless somebody else is driving and so will.
+  void Drive();
+  // Wakes somebody to do what there is to do: a waiter, else the worker. Never blocks.
+  void Nudge();
+  // Body of the background task, which drives what nobody waits for.
+  void RunWorker(const runtime::Context& context);
+  // Ends the cycle in progress and lets no other begin; later waiters time out.
+  void Stop();
+
+  const DriverMetrics& metrics() const { return metrics_; }
+
+ private:
+  void Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges);
+  void DriveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status Persist(CycleOutput& out);
+
+  storage::Engine& engine_;
+  runtime::Clock& clock_;
+  const Hooks hooks_;
+  DriverMetrics metrics_;
+
+  runtime::Mutex mutex_{"raft_driver"};
+  runtime::CondVar worker_cv_;
+  bool driving_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::shared_ptr<DrivenRange>> ready_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Waiter*> waiting_ ABSL_GUARDED_BY(mutex_);  // in order of arrival
+};
+
+}  // namespace orrery::kv

@@ -1,0 +1,478 @@
+#include "kv/replica/replica.h"
+
+#include <algorithm>
+
+#include "kv/replica/local_keys.h"
+#include "orrery/base/hash.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+
+namespace {
+
+// Evaluations of one batch before it is given back: each repeats only after something changed.
+constexpr int kAttemptsMax = 1000;
+// How long a push waits here before its sender hears how things stand.
+constexpr Duration kPushWaitMax = 1s;
+
+bool HasWrites(const BatchRequest& batch) {
+  return std::any_of(batch.requests.begin(), batch.requests.end(), IsWrite);
+}
+
+std::optional<std::string_view> WrittenKey(const Request& request) {
+  if (const auto* put = std::get_if<PutRequest>(&request)) return put->key;
+  if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) return cput->key;
+  if (const auto* del = std::get_if<DeleteRequest>(&request)) return del->key;
+  return std::nullopt;
+}
+
+// Storage's typed errors become kv's.
+Status TranslateError(const Status& status, const BatchRequest& batch) {
+  const std::string txn_id = batch.header.txn ? batch.header.txn->meta.id : "";
+  auto retry = [&](RetryReason reason, Timestamp ts, std::string detail) {
+    return ToStatus(KvError{TxnRetryError{reason, txn_id, ts, std::move(detail)}, std::nullopt});
+  };
+  if (const auto* e = status.payload<storage::WriteTooOldError>()) {
+    return retry(RetryReason::kWriteTooOld, e->actual_ts, "Key " + Printable(e->key) + " has a newer value.");
+  }
+  if (const auto* e = status.payload<storage::UncertaintyError>()) {
+    return retry(RetryReason::kUncertainty, e->value_ts,
+                 "Key " + Printable(e->key) + " has a value that may be older than the transaction.");
+  }
+  return status;
+}
+
+}  // namespace
+
+struct Replica::Attempt {
+  std::shared_ptr<PendingRequest> request;
+  std::shared_ptr<const RangeDescriptor> descriptor;
+  Timestamp base_ts;     // chosen for a batch without transaction
+  Timestamp read_ts;
+  Timestamp write_ts;
+  TxnMeta txn;
+  LeaseSequence lease_sequence;
+  Timestamp gc_threshold;
+  bool writes = false;
+  bool one_phase = false;
+  Timestamp retry_above;  // out: evaluate again at least there
+  bool retry_without_one_phase = false;
+  bool push_waited = false;       // out: the pushee's record may have changed, look again
+  MonoTime push_deadline;         // then the pusher learns how things stand, and asks again
+};
+
+Replica::Replica(ReplicaHost& host, RangeId range, ReplicaId id)
+    : host_(host),
+      range_(range),
+      id_(id),
+      concurrency_(ConcurrencyOptions{.push_delay = host.limits().push_delay}),
+      reads_(Timestamp()),
+      log_(host.engine(), range) {}
+
+Replica::~Replica() = default;
+
+std::shared_ptr<const RangeDescriptor> Replica::descriptor() const {
+  MutexLock lock(mutex_);
+  return descriptor_;
+}
+Lease Replica::lease() const {
+  MutexLock lock(mutex_);
+  return lease_;
+}
+AppliedStateRecord Replica::applied_state() const {
+  MutexLock lock(mutex_);
+  return applied_;
+}
+raft::GroupStatus Replica::raft_status() const {
+  MutexLock lock(mutex_);
+  return raft_status_;
+}
+uint64_t Replica::raft_log_bytes() const {
+  MutexLock lock(mutex_);
+  return log_bytes_;
+}
+MonoTime Replica::last_leader_contact() const {
+  MutexLock lock(mutex_);
+  return leader_contact_;
+}
+bool Replica::IsLeaseholder() const {
+  return host_.mono_clock().MonoNow().ns < serving_until_ns_.load(std::memory_order_acquire);
+}
+
+BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest& batch) {
+  requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
+  BatchResponse response;
+  const Status status = Execute(context, batch, response);
+  if (!status.ok()) return Fail(status, batch);
+  return response;
+}
+
+BatchResponse Replica::Fail(const Status& status, const BatchRequest&) const {
+  BatchResponse response;
+  response.error = FromStatus(status);
+  response.now = host_.clock().Peek();
+  if (const auto here = descriptor()) {
+    if (std::holds_alternative<RangeKeyMismatchError>(response.error->detail)) response.descriptors.push_back(*here);
+  }
+  return response;
+}
+
+Status Replica::NotLeaseholder() const {
+  NotLeaseholderError error;
+  error.range = range_;
+  MutexLock lock(mutex_);
+  if (descriptor_ && raft_status_.leader && raft_status_.leader != id_) {
+    if (const auto* holder = descriptor_->FindReplica(raft_status_.leader)) error.lease_holder = *holder;
+  }
+  return ToStatus(KvError{error, std::nullopt});
+}
+
+// T27, B12: by the monotonic clock; a leader that lost its quorum's support has no lease soon after.
+Status Replica::CheckLease(MonoTime now) const {
+  if (now.ns < serving_until_ns_.load(std::memory_order_acquire)) return OkStatus();
+  return NotLeaseholder();
+}
+
+// B29: a read above what a quorum has promised on our behalf must not be answered yet.
+Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
+  const int64_t wanted = ts.wall_ns + 1;
+  if (promised_wall_ns_.load(std::memory_order_acquire) >= wanted) return OkStatus();
+  Post([wanted](Replica& self, CycleOutput&) {
+    const int64_t ahead = self.host_.clock().Peek().wall_ns + self.PromiseAhead().count();
+    if (self.raft_) self.raft_->SetReadPromise({std::max(wanted, ahead), 0});
+  });
+  host_.driver().Enqueue(shared_from_this());
+  host_.driver().Drive();
+  const runtime::Context limited = context.WithTimeout(host_.limits().proposal_timeout);
+  MutexLock lock(mutex_);
+  while (promised_wall_ns_.load(std::memory_order_acquire) < wanted) {
+    if (serving_until_ns_.load(std::memory_order_acquire) == 0) break;
+    RETURN_IF_ERROR(promise_cv_.Wait(limited, mutex_));
+  }
+  return OkStatus();  // the lease is checked by the caller
+}
+
+Status Replica::Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response) {
+  Attempt attempt;
+  attempt.writes = HasWrites(batch);
+  attempt.one_phase = eval::IsOnePhase(batch);
+  attempt.push_deadline = host_.mono_clock().MonoNow() + kPushWaitMax;
+  Timestamp floor;
+  for (int i = 0; i < kAttemptsMax; ++i) {
+    RETURN_IF_ERROR(context.Check());
+    RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+    // T3: our clock is at or above the request's.
+    const auto& header = batch.header;
+    RETURN_IF_ERROR(host_.clock().Update(header.now));
+    RETURN_IF_ERROR(host_.clock().Update(header.txn ? header.txn->read_ts : header.ts));
+    attempt.base_ts = header.ts.IsZero() && !header.txn ? host_.clock().Now() : header.ts;
+    attempt.base_ts.Forward(floor);
+    RETURN_IF_ERROR(WaitForPromise(context, header.txn ? header.txn->read_ts : attempt.base_ts));
+    attempt.retry_above = {};
+    attempt.push_waited = false;
+    const Status status = ExecuteOnce(context, batch, attempt, response);
+    if (attempt.push_waited && status.ok()) continue;
+    if (!attempt.retry_above.IsZero()) {
+      floor = attempt.retry_above;
+      continue;
+    }
+    if (attempt.retry_without_one_phase) {
+      attempt.retry_without_one_phase = false;
+      attempt.one_phase = false;
+      continue;
+    }
+    return status;
+  }
+  return UnavailableError("the request was disturbed too often");
+}
+
+Status Replica::CheckRouting(const BatchRequest& batch) const {
+  if (retired_ || !descriptor_) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
+  for (const auto& request : batch.requests) {
+    if (const auto* gc = std::get_if<GcRequest>(&request); gc && gc->keys.empty()) continue;
+    const Span span = SpanOf(request, batch.header);
+    if (!descriptor_->ContainsSpan(span)) {
+      return ToStatus(KvError{RangeKeyMismatchError{{*descriptor_}}, std::nullopt});
+    }
+  }
+  return OkStatus();
+}
+
+void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
+  attempt.lease_sequence = lease_.sequence;
+  attempt.gc_threshold = applied_.gc_threshold;
+  attempt.descriptor = descriptor_;
+  const auto& txn = batch.header.txn;
+  Timestamp write_ts = attempt.base_ts;
+  if (txn) {
+    attempt.txn = txn->meta;
+    write_ts = txn->meta.write_ts;
+  }
+  if (attempt.writes) {  // T7
+    for (const auto& request : batch.requests) {
+      if (const auto key = WrittenKey(request)) write_ts = reads_.WritableAt(*key, write_ts, attempt.txn.id);
+    }
+  }
+  if (txn) {
+    if (attempt.one_phase) write_ts.Forward(reads_.GetRecordMark(txn->meta.id).pushed_to);
+    attempt.txn.write_ts = write_ts;
+    attempt.read_ts = txn->read_ts;
+  } else {
+    attempt.read_ts = write_ts;
+  }
+  attempt.write_ts = write_ts;
+}
+
+Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
+                            BatchResponse& response) {
+  const auto before = descriptor();
+  if (!before) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
+  attempt.request = NewPendingRequest(batch, attempt.base_ts, *before);
+  Status status = Admit(context, *attempt.request, nullptr);
+  while (status.ok()) {
+    {
+      MutexLock lock(mutex_);
+      status = CheckRouting(batch);  // R1: under latches
+      if (status.ok()) ChooseTimestamps(batch, attempt);
+    }
+    if (!status.ok()) break;
+    if (attempt.read_ts <= attempt.gc_threshold) {
+      status = Status(Code::kOutOfRange, "72000", "snapshot too old: its versions were collected");
+      break;
+    }
+    eval::RangeView view;
+    view.range = attempt.descriptor;
+    view.now = host_.clock().Peek();
+    view.gc_threshold = attempt.gc_threshold;
+    view.scan_bytes_max = host_.limits().scan_bytes_max;
+    view.record_mark = [this](std::string_view id) {
+      MutexLock lock(mutex_);
+      return reads_.GetRecordMark(id);
+    };
+    PendingRequest* request = attempt.request.get();
+    view.is_locked = [this, request](std::string_view key, LockStrength strength) {
+      MutexLock lock(mutex_);
+      return concurrency_.IsLocked(*request, key, strength);
+    };
+    storage::OverlayBatch overlay(host_.engine());
+    const storage::Reader& reader =
+        attempt.writes ? static_cast<const storage::Reader&>(overlay) : host_.engine();
+    eval::Evaluation e{view, batch.header, overlay, reader, attempt.read_ts};
+    if (batch.header.txn) e.txn = &attempt.txn;
+    e.write_ts = attempt.write_ts;
+    e.one_phase = attempt.one_phase;
+    size_t failed = 0;
+    if (!(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
+    if (status.ok()) {
+      if (e.push_must_wait && host_.mono_clock().MonoNow() < attempt.push_deadline) {
+        attempt.push_waited = true;
+        return WaitForPushee(context, std::get<PushTxnRequest>(batch.requests.back()), *attempt.request,
+                             attempt.push_deadline);
+      }
+      return attempt.writes ? FinishWrite(context, batch, attempt, e, response)
+                            : FinishRead(batch, attempt, e, response);
+    }
+    if (const auto* conflict = status.payload<storage::LockConflictError>()) {
+      status = Admit(context, *attempt.request, &conflict->locks);
+      continue;
+    }
+    if (e.one_phase_failed) {
+      attempt.retry_without_one_phase = true;
+      break;
+    }
+    if (const auto* old = status.payload<storage::WriteTooOldError>(); old && !batch.header.txn) {
+      attempt.retry_above = old->actual_ts;
+      break;
+    }
+    if (GetError<ConditionFailedError>(status)) {  // it tells what was read (B46)
+      KvError error = FromStatus(status);
+      error.request_index = uint32_t(failed);
+      status = ToStatus(error);
+      MutexLock lock(mutex_);
+      RememberReads(batch, attempt, {});
+    }
+    status = TranslateError(status, batch);
+    break;
+  }
+  Abandon(*attempt.request);
+  return status;
+}
+
+// T6: what was read, at which timestamp, before the latches go. A scan that hit a limit read only so far.
+void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
+                            const std::vector<Response>& responses) {
+  for (size_t i = 0; i < batch.requests.size(); ++i) {
+    const Request& request = batch.requests[i];
+    if (const auto* get = std::get_if<GetRequest>(&request)) {
+      reads_.AddRead(SpanRef(get->key), attempt.read_ts, attempt.txn.id);
+    } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
+      reads_.AddRead(SpanRef(cput->key), attempt.read_ts, attempt.txn.id);
+    } else if (const auto* refresh = std::get_if<RefreshRequest>(&request)) {
+      reads_.AddRead(SpanRef(refresh->span), attempt.read_ts, attempt.txn.id);
+    } else if (const auto* scan = std::get_if<ScanRequest>(&request)) {
+      Span span = scan->span;
+      const auto* answer = i < responses.size() ? std::get_if<ScanResponse>(&responses[i]) : nullptr;
+      if (answer && answer->resume) {
+        if (*answer->resume == span) continue;
+        (scan->direction == Direction::kForward ? span.end : span.start) =
+            scan->direction == Direction::kForward ? answer->resume->start : answer->resume->end;
+      }
+      reads_.AddRead(SpanRef(span), attempt.read_ts, attempt.txn.id);
+    }
+  }
+}
+
+void Replica::FillResponse(const BatchRequest& batch, const Attempt& attempt, eval::Evaluation& e,
+                           BatchResponse& response) {
+  response.responses = std::move(e.responses);
+  if (batch.header.txn) {
+    response.txn = e.txn_out ? *e.txn_out : *batch.header.txn;
+    response.txn->meta.write_ts.Forward(attempt.txn.write_ts);
+    response.txn->meta.sequence = batch.header.txn->meta.sequence;
+  } else {
+    response.ts = attempt.writes ? e.write_ts : attempt.read_ts;
+  }
+  response.now = host_.clock().Peek();
+  if (batch.header.generation < attempt.descriptor->generation) response.descriptors.push_back(*attempt.descriptor);
+}
+
+namespace {
+
+std::shared_ptr<Proposal> NewProposal(eval::Evaluation& e) {
+  auto proposal = std::make_shared<Proposal>();
+  proposal->acquired = std::move(e.acquired);
+  proposal->resolved = std::move(e.resolved);
+  proposal->marks = std::move(e.marks);
+  proposal->record = std::move(e.record);
+  if (e.txn) proposal->txn = *e.txn;
+  return proposal;
+}
+
+}  // namespace
+
+// Locks and marks become known to later requests while the latches are still held.
+void Replica::ApplyLocalEffects(Proposal& proposal) {
+  Woken woken;
+  for (const auto& lock : proposal.acquired) {
+    concurrency_.OnLockAcquired(proposal.txn, lock.key, lock.strength, lock.durability);
+  }
+  for (const auto& mark : proposal.marks) {
+    if (mark.change.kind == RecordMarkChange::Kind::kFinished) {
+      reads_.MarkFinished(mark.txn_id, mark.change.outcome, mark.change.ts, mark.min_ts);
+    } else {
+      reads_.MarkPushed(mark.txn_id, mark.change.ts, mark.min_ts);
+    }
+  }
+  for (const auto& resolved : proposal.resolved) {
+    concurrency_.OnLockUpdated(resolved.txn, resolved.status, SpanRef(resolved.span), woken);
+  }
+  if (proposal.record) {
+    concurrency_.OnTxnRecord(*proposal.record, woken);
+    WakePushers(pushes_.OnRecord(*proposal.record));
+  }
+  if (proposal.request) concurrency_.Finish(*proposal.request, woken);
+  Wake(woken);
+}
+
+Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e,
+                           BatchResponse& response) {
+  auto proposal = NewProposal(e);
+  proposal->request = attempt.request;
+  const auto* push = batch.requests.empty() ? nullptr : std::get_if<PushTxnRequest>(&batch.requests.back());
+  {
+    MutexLock lock(mutex_);
+    RememberReads(batch, attempt, e.responses);
+    if (push) {
+      std::get<PushTxnResponse>(e.responses.back()).waiters = pushes_.Edges(push->pushee.id);
+    }
+    ApplyLocalEffects(*proposal);
+  }
+  // T27, B52: only an answer that leaves within the lease is one.
+  RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+  FillResponse(batch, attempt, e, response);
+  return OkStatus();
+}
+
+Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
+                            eval::Evaluation& e, BatchResponse& response) {
+  const bool effective = !e.overlay.batch().empty() || e.split || e.change_replicas || !e.gc_threshold.IsZero();
+  if (!effective) return FinishRead(batch, attempt, e, response);
+  auto proposal = NewProposal(e);
+  proposal->request = attempt.request;
+  Command& command = proposal->command;
+  command.lease_sequence = attempt.lease_sequence;
+  command.effects = std::move(e.overlay.TakeBatch()).TakeBytes();
+  command.stats_delta = e.stats;
+  command.write_ts = e.txn ? e.txn->write_ts : e.write_ts;
+  command.gc_threshold = e.gc_threshold;
+  command.split = std::move(e.split);
+  command.right_stats = e.right_stats;
+  command.change_replicas = std::move(e.change_replicas);
+  if (command.split) {
+    const int64_t promised = promised_wall_ns_.load(std::memory_order_acquire);
+    command.right_read_bound = Timestamp{promised, 0};
+  }
+  if (command.effects.size() > host_.limits().command_bytes_max) {
+    Abandon(*attempt.request);
+    return ResourceExhaustedError("the batch is larger than one command may be");
+  }
+  {
+    MutexLock lock(mutex_);
+    RememberReads(batch, attempt, e.responses);
+  }
+  // Causality: what we acknowledge lies below everything our clock says from now on.
+  host_.clock().Forward(command.write_ts);
+  RETURN_IF_ERROR(ProposeAndWait(context, proposal));
+  FillResponse(batch, attempt, e, response);
+  return OkStatus();
+}
+
+Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord& record) {
+  RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+  PushTxnRequest query;  // takes the latch on the record
+  query.pushee = record.meta;
+  BatchRequest batch;
+  batch.requests.push_back(std::move(query));
+  const auto before = descriptor();
+  auto request = NewPendingRequest(batch, host_.clock().Now(), *before);
+  Status status = Admit(context, *request, nullptr);
+  auto proposal = std::make_shared<Proposal>();
+  if (status.ok()) {
+    MutexLock lock(mutex_);
+    status = CheckRouting(batch);
+    proposal->command.lease_sequence = lease_.sequence;
+  }
+  storage::OverlayBatch overlay(host_.engine());
+  if (status.ok()) {
+    auto now = eval::ReadTxnRecord(overlay, record.meta.anchor_key, record.meta.id);
+    if (!now.ok()) {
+      status = now.status();
+    } else if (*now && (*now)->status == record.status) {
+      const EraseResult erased = EraseRecord(**now);
+      eval::StageRecordChange(overlay, record.meta, erased.change);
+      if (erased.mark.kind != RecordMarkChange::Kind::kNone) {
+        proposal->marks.push_back({record.meta.id, record.meta.min_ts, erased.mark});
+      }
+    }
+  }
+  if (!status.ok() || overlay.batch().empty()) {
+    Abandon(*request);
+    return status;
+  }
+  proposal->request = std::move(request);
+  proposal->command.effects = std::move(overlay.TakeBatch()).TakeBytes();
+  return ProposeAndWait(context, proposal);
+}
+
+Status Replica::ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal) {
+  Submit(proposal);
+  const Status waited =
+      host_.driver().DriveUntil(context.WithTimeout(host_.limits().proposal_timeout), proposal->waiter);
+  if (waited.ok()) return proposal->status;
+  // T18: it may still be decided; the driver ends its latches then.
+  host_.counters().ambiguous_results.fetch_add(1, std::memory_order_relaxed);
+  return AmbiguousError("the outcome of a write is not known: " + std::string(waited.message()));
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,195 @@
+// Replica: one range on one store. It serves batches while it holds the lease, turns writes into commands of
+// its raft group, and applies what the group has decided.
+//
+// The way of a batch: lease → latches and locks (ConcurrencyManager) → descriptor check (R1) → evaluation →
+//   read:  timestamp cache → latches released → lease checked again (T27) → answer
+//   write: proposal → [driver: log, sync, commit, apply] → latches released → answer
+//
+// Thread safety: Send and the const accessors by many tasks; DrivenRange methods inside a cycle of the driver.
+// State is in three parts: `mutex_` guards what requests share; raft state belongs to the driver's cycle;
+// `inbox_mutex_` guards what waits for it. Mutex order: none is held while another is taken.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kv/replica/host.h"
+#include "kv/replica/proposal.h"
+#include "kv/replica/raft_log.h"
+#include "orrery/kv/concurrency/concurrency_manager.h"
+#include "orrery/kv/concurrency/timestamp_cache.h"
+#include "orrery/kv/concurrency/txn_wait_queue.h"
+#include "orrery/raft/raw_node.h"
+
+namespace orrery::kv {
+
+class Replica final : public DrivenRange, public std::enable_shared_from_this<Replica> {
+ public:
+  Replica(ReplicaHost& host, RangeId range, ReplicaId id);
+  ~Replica() override;
+
+  // Reads the replica's state from the engine and makes its raft node. A replica without a descriptor on disk
+  // is uninitialised: it votes and waits for a RaftSnapshot.
+  Status Load(raft::StartMode mode, Timestamp read_promise);
+
+  BatchResponse Send(const runtime::Context& context, const BatchRequest& batch);
+
+  RangeId range() const { return range_; }
+  ReplicaId id() const { return id_; }
+  // Null while uninitialised.
+  std::shared_ptr<const RangeDescriptor> descriptor() const;
+  Lease lease() const;
+  bool IsLeaseholder() const;       // the lease is ours and valid now
+  AppliedStateRecord applied_state() const;
+  // As of the end of the last cycle that touched the range.
+  raft::GroupStatus raft_status() const;
+  uint64_t raft_log_bytes() const;
+  MonoTime last_leader_contact() const;
+
+  // ---- Work for the driver; the caller lets it drive.
+  void PostMessage(RaftEnvelope envelope);
+  void PostTick();
+  // Runs inside the next cycle, before messages and proposals.
+  void Post(std::function<void(Replica&, CycleOutput&)> action);
+  void Submit(std::shared_ptr<Proposal> proposal);
+  // Proposes and waits: OK once applied; NotLeaseholder: certainly not executed; Ambiguous.
+  Status ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal);
+
+  // ---- DrivenRange
+  void Collect(CycleOutput& out) override;
+  void Apply(CycleOutput& out) override;
+  bool Finish(CycleOutput& out) override;
+  void OnStoreFailure(const Status& status, CycleOutput& out) override;
+
+  // Inside a cycle.
+  raft::RawNode* raft() { return raft_.get(); }
+  RaftLog& log() { return log_; }
+  // Inside a cycle: the replica is gone from the engine; everything that waits is turned away (A6).
+  void Retire(CycleOutput& out);
+  // Inside a cycle, after a RaftSnapshot was written: reads descriptor, lease and applied state anew.
+  Status ReloadAfterInstall();
+  // The lease is to be moved: the raft group's leadership goes to the node's replica. Inside a cycle.
+  Status TransferLeadershipTo(NodeId target, MonoTime now);
+  // Erases a record nobody needs any more, with its mark left behind.
+  Status EraseTxnRecord(const runtime::Context& context, const TxnRecord& record);
+
+ private:
+  struct Inbox {
+    std::vector<RaftEnvelope> messages;
+    std::vector<std::shared_ptr<Proposal>> proposals;
+    std::vector<std::function<void(Replica&, CycleOutput&)>> actions;
+    bool tick = false;
+    bool empty() const { return messages.empty() && proposals.empty() && actions.empty() && !tick; }
+  };
+  struct Attempt;  // one evaluation of a batch (replica.cc)
+
+  // replica.cc: the request path.
+  BatchResponse Fail(const Status& status, const BatchRequest& batch) const;
+  Status CheckLease(MonoTime now) const;
+  Status NotLeaseholder() const;
+  Status WaitForPromise(const runtime::Context& context, Timestamp ts);
+  Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
+  Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
+                     BatchResponse& response);
+  Status CheckRouting(const BatchRequest& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status EvaluateAttempt(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, size_t& failed);
+  void RememberReads(const BatchRequest& batch, const Attempt& attempt, const std::vector<Response>& responses)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
+  Status FinishWrite(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
+                     eval::Evaluation& e, BatchResponse& response);
+  void FillResponse(const BatchRequest& batch, const Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
+  void ApplyLocalEffects(Proposal& proposal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // replica_wait.cc: waiting for latches, locks and other transactions.
+  Status Admit(const runtime::Context& context, PendingRequest& request,
+               const std::vector<storage::LockConflict>* conflicts);
+  Status WaitWoken(const runtime::Context& context, PendingRequest& request, MonoTime until);
+  Status PushHolder(const runtime::Context& context, const PendingRequest& request, const LockWait& target);
+  Status ResolveLocks(const runtime::Context& context, std::vector<ResolveIntentRequest> requests);
+  Status WaitForPushee(const runtime::Context& context, const PushTxnRequest& push, PendingRequest& request,
+                       MonoTime until);
+  struct WaitingPush;
+  Status AskPusher(const runtime::Context& context, WaitingPush& waiter);
+  void Abandon(PendingRequest& request);
+  void Wake(const Woken& woken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakePushers(const std::vector<PushWaiter*>& waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // replica_raft.cc: inside a cycle.
+  void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
+  Status ProposeOne(Proposal& proposal);
+  bool LeaseIsDue(MonoTime now) const;
+  void MaybeProposeLease(CycleOutput& out);
+  void MaybeTruncate();
+  void RaisePromise();
+  Duration PromiseAhead() const;
+  void TakeReady(CycleOutput& out);
+  void Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMessageBatch>& out);
+  std::optional<ReplicaDescriptor> PeerOf(ReplicaId peer) const;
+  void UpdateServing(MonoTime now);
+  void StopServing();
+  void Complete(const std::shared_ptr<Proposal>& proposal, Status status, CycleOutput& out);
+  void FailInFlight(const std::function<bool(const Proposal&)>& which, const Status& status, CycleOutput& out);
+  void Quarantine(const Status& status, CycleOutput& out);
+
+  // replica_apply.cc: inside a cycle.
+  void ApplyEntry(const raft::Entry& entry, CycleOutput& out);
+  bool ApplyCommand(Command& command, const raft::Entry& entry, CycleOutput& out);
+  void ApplyLease(const Lease& lease, CycleOutput& out);
+  void ApplySplit(const Command& command, CycleOutput& out);
+  void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
+  void StageAppliedState(storage::WriteBatch& batch);
+
+  ReplicaHost& host_;
+  const RangeId range_;
+  const ReplicaId id_;
+
+  // Read on every request without a mutex; written inside cycles.
+  std::atomic<int64_t> serving_until_ns_{0};   // monotonic; 0: no lease
+  std::atomic<int64_t> promised_wall_ns_{0};   // reads up to here may be served
+  std::atomic<int64_t> requests_since_tick_{0};
+
+  mutable runtime::Mutex mutex_{"replica"};
+  std::shared_ptr<const RangeDescriptor> descriptor_ ABSL_GUARDED_BY(mutex_);
+  Lease lease_ ABSL_GUARDED_BY(mutex_);
+  AppliedStateRecord applied_ ABSL_GUARDED_BY(mutex_);
+  ConcurrencyManager concurrency_ ABSL_GUARDED_BY(mutex_);
+  TimestampCache reads_ ABSL_GUARDED_BY(mutex_);
+  TxnWaitQueue pushes_ ABSL_GUARDED_BY(mutex_);
+  runtime::CondVar promise_cv_;
+  raft::GroupStatus raft_status_ ABSL_GUARDED_BY(mutex_);
+  MonoTime leader_contact_ ABSL_GUARDED_BY(mutex_);
+  uint64_t log_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool retired_ ABSL_GUARDED_BY(mutex_) = false;
+
+  mutable runtime::Mutex inbox_mutex_{"replica.inbox"};
+  Inbox inbox_ ABSL_GUARDED_BY(inbox_mutex_);
+
+  // Owned by the driver's cycle. Copies of guarded state that applying works on; published by PublishApplied.
+  std::unique_ptr<raft::RawNode> raft_;
+  RaftLog log_;
+  raft::ConfState membership_;
+  AppliedStateRecord state_;
+  Lease current_lease_;
+  std::shared_ptr<const RangeDescriptor> current_descriptor_;
+  std::map<uint64_t, std::shared_ptr<Proposal>> in_flight_;
+  std::vector<std::pair<std::shared_ptr<Proposal>, Status>> completed_;  // told after the effects are written
+  std::map<ReplicaId, ReplicaDescriptor> peers_heard_;  // addresses of senders, for the uninitialised
+  raft::PersistToken persist_token_;
+  std::vector<raft::Entry> committed_;
+  raft::SoftState soft_state_;
+  uint64_t next_proposal_ = 1;
+  uint64_t max_lease_applied_index_ = 0;
+  bool lease_proposed_ = false;      // for this term
+  bool truncation_proposed_ = false;
+  bool quarantined_ = false;
+  bool dead_ = false;                // retired, as the cycle sees it
+};
+
+}  // namespace orrery::kv

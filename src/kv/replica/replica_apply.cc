@@ -1,0 +1,142 @@
+// Applying: what a committed entry does to the replica. All replicas of a range do exactly the same (I4):
+// nothing here looks at clocks, configuration or local chance.
+#include "kv/replica/local_keys.h"
+#include "kv/replica/replica.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+using storage::ColumnFamily;
+
+namespace {
+
+// A change of membership that never fits: stands in for one whose command was refused.
+std::string RefusedConfChange() {
+  raft::ConfChange change;
+  change.steps.push_back({raft::ConfChangeKind::kRemoveLearner, ReplicaId(~uint64_t{0})});
+  return wire::Encode(change);
+}
+
+}  // namespace
+
+void Replica::StageAppliedState(storage::WriteBatch& batch) {
+  PutRecord(batch, ColumnFamily::kState, local_keys::AppliedState(range_), state_);
+}
+
+void Replica::ApplyEntry(const raft::Entry& entry, CycleOutput& out) {
+  ORRERY_ASSERT(entry.index == state_.index.Next(), "A3: entries are applied in order, once");
+  Command command;
+  bool accepted = false;
+  if (entry.kind == raft::EntryKind::kNormal) {
+    if (!entry.payload.empty()) {
+      const Status decoded = wire::Decode(entry.payload, command);
+      if (!decoded.ok()) return Quarantine(decoded, out);
+      accepted = ApplyCommand(command, entry, out);
+    }
+  } else {
+    raft::ConfChange change;
+    Status decoded = wire::Decode(entry.payload, change);
+    if (decoded.ok() && !change.context.empty()) decoded = wire::Decode(change.context, command);
+    if (!decoded.ok()) return Quarantine(decoded, out);
+    accepted = change.context.empty() || ApplyCommand(command, entry, out);
+    raft::Entry effective = entry;
+    if (!accepted) effective.payload = RefusedConfChange();
+    auto membership = raft_->ApplyConfChange(effective);
+    if (!membership.ok()) return Quarantine(membership.status(), out);
+    membership_ = std::move(*membership);
+    PutRecord(out.effects, ColumnFamily::kState, local_keys::Membership(range_), membership_);
+  }
+  state_.index = entry.index;
+  state_.term = entry.term;
+  host_.counters().commands_applied.fetch_add(1, std::memory_order_relaxed);
+  if (command.truncate.index) truncation_proposed_ = false;
+  if (command.proposer != host_.node()) return;
+  const auto it = in_flight_.find(command.id);
+  // Ids begin anew with each incarnation: an old entry must not end a new proposal of the same number.
+  if (it == in_flight_.end() || it->second->command.lease_sequence != command.lease_sequence ||
+      it->second->command.lease_applied_index != command.lease_applied_index) {
+    return;
+  }
+  const auto proposal = it->second;
+  in_flight_.erase(it);
+  Complete(proposal, accepted ? OkStatus() : NotLeaseholder(), out);
+}
+
+// Whether the command took effect. T4: only under the lease it was evaluated under. T20: at most once.
+bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutput& out) {
+  if (command.lease) {
+    const bool follows = command.lease->sequence == current_lease_.sequence.Next() &&
+                         command.lease->start >= current_lease_.start;
+    if (!follows) return false;
+    ApplyLease(*command.lease, out);
+    return true;
+  }
+  if (command.lease_sequence != current_lease_.sequence) return false;
+  if (command.lease_applied_index <= state_.lease_applied_index) return false;
+  auto effects = storage::WriteBatch::FromBytes(std::move(command.effects));
+  if (!effects.ok()) {
+    Quarantine(effects.status(), out);
+    return false;
+  }
+  out.effects.Append(*effects);
+  state_.lease_applied_index = command.lease_applied_index;
+  state_.stats += command.stats_delta;
+  state_.gc_threshold.Forward(command.gc_threshold);
+  state_.closed_ts.Forward(command.closed_ts);
+  host_.clock().Forward(command.write_ts);
+  if (command.truncate.index) log_.StageTruncation(out.effects, command.truncate);
+  if (command.split) ApplySplit(command, out);
+  if (command.change_replicas) ApplyChangeReplicas(*command.change_replicas, out);
+  if (auto* sink = host_.changes()) {
+    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
+  }
+  return true;
+}
+
+void Replica::ApplyLease(const Lease& lease, CycleOutput& out) {
+  ORRERY_ASSERT(lease.start >= current_lease_.start, "T5: lease starts never go back");
+  current_lease_ = lease;
+  state_.lease_applied_index = 0;
+  PutRecord(out.effects, ColumnFamily::kState, local_keys::LeaseRecord(range_), lease);
+  host_.clock().Forward(lease.start);
+  const bool ours = lease.holder.replica == id_ && lease.term == soft_state_.term;
+  if (ours) {
+    max_lease_applied_index_ = 0;
+    truncation_proposed_ = false;
+    MutexLock lock(mutex_);
+    reads_.RaiseLowWater({lease.start, lease.start});  // T8, B26, B27
+  }
+  // What was evaluated under an earlier lease can no longer take effect (T4): certainly not executed.
+  FailInFlight([&](const Proposal& p) { return p.command.lease_sequence < lease.sequence && !p.command.lease; },
+               NotLeaseholder(), out);
+}
+
+// A4, R3. The right half's state goes into the same batch; its replica is made when that is written.
+void Replica::ApplySplit(const Command& command, CycleOutput& out) {
+  const SplitTrigger& split = *command.split;
+  host_.StageRightHalf(command, current_lease_, out.effects);
+  state_.stats -= command.right_stats;
+  current_descriptor_ = std::make_shared<const RangeDescriptor>(split.left);
+  PutRecord(out.effects, ColumnFamily::kState, local_keys::Descriptor(range_), split.left);
+  {
+    MutexLock lock(mutex_);
+    descriptor_ = current_descriptor_;  // B33: at once, no request of the right half is let in any more
+    Woken woken;
+    concurrency_.OnSplit(split.right.start, woken);
+    Wake(woken);
+  }
+  const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.holder.replica == id_;
+  host_.counters().splits.fetch_add(1, std::memory_order_relaxed);
+  Timestamp promise = raft_->ReadPromise();
+  promise.Forward(command.right_read_bound);
+  host_.OnSplitApplied(split, promise, ours ? ReplicaHost::AfterSplit::kCampaign : ReplicaHost::AfterSplit::kWait,
+                       out);
+}
+
+void Replica::ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out) {
+  current_descriptor_ = std::make_shared<const RangeDescriptor>(change.descriptor);
+  PutRecord(out.effects, ColumnFamily::kState, local_keys::Descriptor(range_), change.descriptor);
+  out.after.push_back([this, descriptor = current_descriptor_] { host_.OnDescriptorChanged(*descriptor); });
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,457 @@
+// The replica inside a cycle of the driver: messages, proposals and ticks in; entries, messages and commands
+// out; the lease that rests on the group's leadership.
+#include <algorithm>
+
+#include "kv/replica/local_keys.h"
+#include "kv/replica/replica.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+using storage::ColumnFamily;
+
+Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
+  auto& engine = host_.engine();
+  RangeDescriptor descriptor;
+  auto found = ReadRecord(engine, ColumnFamily::kState, local_keys::Descriptor(range_), descriptor);
+  if (!found.ok()) return found.status();
+  if (*found) {
+    current_descriptor_ = std::make_shared<const RangeDescriptor>(std::move(descriptor));
+    auto lease = ReadRecord(engine, ColumnFamily::kState, local_keys::LeaseRecord(range_), current_lease_);
+    if (!lease.ok()) return lease.status();
+    auto state = ReadRecord(engine, ColumnFamily::kState, local_keys::AppliedState(range_), state_);
+    if (!state.ok()) return state.status();
+    auto conf = ReadRecord(engine, ColumnFamily::kState, local_keys::Membership(range_), membership_);
+    if (!conf.ok()) return conf.status();
+    if (!*state || !*conf) return DataLossError("range " + ToString(range_) + " has lost part of its state");
+  }
+  RETURN_IF_ERROR(log_.Load(membership_));
+  log_.SetApplied({state_.index, state_.term}, membership_);
+  raft::Config config;
+  config.id = id_;
+  config.applied = state_.index;
+  config.start_time = host_.mono_clock().MonoNow();
+  config.seed = host_.limits().seed * 1000003 + range_.value() * 131 + id_.value();
+  config.start_mode = mode;
+  config.election_timeout = host_.limits().election_timeout;
+  config.heartbeat_interval = host_.limits().heartbeat_interval;
+  config.lease_duration = host_.limits().lease_duration;
+  config.initial_read_promise = read_promise;
+  ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config, log_));
+  host_.clock().Forward(current_lease_.start);
+  MutexLock lock(mutex_);
+  descriptor_ = current_descriptor_;
+  lease_ = current_lease_;
+  applied_ = state_;
+  raft_status_ = raft_->GetStatus();
+  leader_contact_ = config.start_time;
+  log_bytes_ = log_.bytes();
+  return OkStatus();
+}
+
+Status Replica::ReloadAfterInstall() {
+  RangeDescriptor descriptor;
+  auto& engine = host_.engine();
+  auto found = ReadRecord(engine, ColumnFamily::kState, local_keys::Descriptor(range_), descriptor);
+  if (!found.ok()) return found.status();
+  if (!*found) return DataLossError("a RaftSnapshot brought no descriptor");
+  current_descriptor_ = std::make_shared<const RangeDescriptor>(std::move(descriptor));
+  found = ReadRecord(engine, ColumnFamily::kState, local_keys::LeaseRecord(range_), current_lease_);
+  if (!found.ok()) return found.status();
+  found = ReadRecord(engine, ColumnFamily::kState, local_keys::AppliedState(range_), state_);
+  if (!found.ok()) return found.status();
+  found = ReadRecord(engine, ColumnFamily::kState, local_keys::Membership(range_), membership_);
+  if (!found.ok()) return found.status();
+  log_.SetApplied({state_.index, state_.term}, membership_);
+  host_.clock().Forward(current_lease_.start);
+  MutexLock lock(mutex_);
+  descriptor_ = current_descriptor_;
+  lease_ = current_lease_;
+  applied_ = state_;
+  return OkStatus();
+}
+
+// ---- From outside a cycle.
+
+void Replica::PostMessage(RaftEnvelope envelope) {
+  MutexLock lock(inbox_mutex_);
+  inbox_.messages.push_back(std::move(envelope));
+}
+void Replica::PostTick() {
+  MutexLock lock(inbox_mutex_);
+  inbox_.tick = true;
+}
+void Replica::Post(std::function<void(Replica&, CycleOutput&)> action) {
+  MutexLock lock(inbox_mutex_);
+  inbox_.actions.push_back(std::move(action));
+}
+void Replica::Submit(std::shared_ptr<Proposal> proposal) {
+  {
+    MutexLock lock(inbox_mutex_);
+    inbox_.proposals.push_back(std::move(proposal));
+  }
+  host_.driver().Enqueue(shared_from_this());
+}
+
+// ---- Inside a cycle.
+
+void Replica::Collect(CycleOutput& out) {
+  Inbox inbox;
+  {
+    MutexLock lock(inbox_mutex_);
+    inbox = std::move(inbox_);
+    inbox_ = Inbox{};
+  }
+  for (auto& action : inbox.actions) action(*this, out);
+  if (dead_ || quarantined_) {
+    for (auto& proposal : inbox.proposals) {
+      Complete(proposal, ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt}), out);
+    }
+    return;
+  }
+  for (auto& envelope : inbox.messages) {
+    peers_heard_[envelope.from.replica] = envelope.from;
+    const bool from_leader = envelope.message.type == raft::MessageType::kApp ||
+                             envelope.message.type == raft::MessageType::kHeartbeat;
+    if (from_leader) {
+      MutexLock lock(mutex_);
+      leader_contact_ = out.now;
+    }
+    const Status status = raft_->Step(std::move(envelope.message), out.now);
+    if (status.code() == Code::kDataLoss) return Quarantine(status, out);
+  }
+  if (inbox.tick) {
+    RaisePromise();
+    raft_->Tick(out.now);
+    MaybeTruncate();
+  }
+  ProposeAll(std::move(inbox.proposals), out);
+  MaybeProposeLease(out);
+  TakeReady(out);
+  UpdateServing(out.now);
+}
+
+void Replica::TakeReady(CycleOutput& out) {
+  persist_token_ = {};
+  if (!raft_->HasReady()) return;
+  raft::Ready ready = raft_->TakeReady();
+  if (!ready.storage_error.ok()) return Quarantine(ready.storage_error, out);
+  if (ready.soft_state) {
+    const bool was_leader = soft_state_.role == raft::Role::kLeader;
+    const bool same_term = soft_state_.term == ready.soft_state->term;
+    soft_state_ = *ready.soft_state;
+    if (was_leader && (soft_state_.role != raft::Role::kLeader || !same_term)) StopServing();
+    if (!same_term) lease_proposed_ = false;
+  }
+  Route(std::move(ready.messages), out.messages);
+  if (ready.snapshot) {
+    // A7: its chunks are staged on this store. They go in at once, so that Readys stay in order.
+    const Status installed = host_.InstallStagedSnapshot(*this, *ready.snapshot);
+    if (!installed.ok()) return Quarantine(installed, out);
+    FailInFlight([](const Proposal&) { return true; },
+                 AmbiguousError("the range was replaced by a RaftSnapshot; the outcome of a write is not known"), out);
+    out.after.push_back([this] { host_.OnDescriptorChanged(*current_descriptor_); });
+  }
+  out.entry_count += ready.entries.size();
+  log_.StageEntries(out.log, std::move(ready.entries));
+  if (ready.hard_state) log_.StageHardState(out.log, *ready.hard_state);
+  out.sync = out.sync || ready.must_sync;
+  Route(std::move(ready.messages_after_persist), out.messages_after_persist);
+  committed_ = std::move(ready.committed_entries);
+  persist_token_ = ready.token;
+  out.read_promise.Forward(raft_->ReadPromise());
+}
+
+void Replica::Apply(CycleOutput& out) {
+  if (dead_ || quarantined_) return;
+  if (persist_token_) raft_->OnPersisted(persist_token_, out.now);
+  persist_token_ = {};
+  if (committed_.empty()) return;
+  for (const auto& entry : committed_) {
+    ApplyEntry(entry, out);
+    if (dead_ || quarantined_) return;
+  }
+  StageAppliedState(out.effects);
+  log_.SetApplied({state_.index, state_.term}, membership_);
+}
+
+bool Replica::Finish(CycleOutput& out) {
+  if (dead_ || quarantined_) return false;
+  {
+    MutexLock lock(mutex_);
+    if (!committed_.empty()) {
+      applied_ = state_;
+      lease_ = current_lease_;
+      descriptor_ = current_descriptor_;
+    }
+    for (auto& [proposal, status] : completed_) {
+      if (status.ok()) {
+        ApplyLocalEffects(*proposal);
+      } else if (proposal->request) {
+        Woken woken;
+        concurrency_.Finish(*proposal->request, woken);
+        Wake(woken);
+      }
+      proposal->request.reset();
+    }
+    raft_status_ = raft_->GetStatus();
+    log_bytes_ = log_.bytes();
+  }
+  for (auto& [proposal, status] : completed_) {
+    proposal->status = std::move(status);
+    out.finished.push_back(std::move(proposal));
+  }
+  completed_.clear();
+  if (!committed_.empty()) {
+    raft_->OnApplied(committed_.back().index);
+    committed_.clear();
+  }
+  UpdateServing(out.now);
+  MutexLock lock(inbox_mutex_);
+  return raft_->HasReady() || !inbox_.empty() || LeaseIsDue(out.now);
+}
+
+void Replica::OnStoreFailure(const Status& status, CycleOutput& out) {
+  StopServing();
+  FailInFlight([](const Proposal&) { return true; }, AmbiguousError("the store failed: " + status.ToString()), out);
+  {
+    MutexLock lock(mutex_);
+    for (auto& [proposal, result] : completed_) {
+      if (!proposal->request) continue;
+      Woken woken;
+      concurrency_.Finish(*proposal->request, woken);
+      Wake(woken);
+      proposal->request.reset();
+    }
+  }
+  for (auto& [proposal, result] : completed_) {
+    proposal->status = result.ok() ? AmbiguousError("the store failed") : result;
+    out.finished.push_back(proposal);
+  }
+  completed_.clear();
+  quarantined_ = true;
+}
+
+// ---- Proposals.
+
+void Replica::Complete(const std::shared_ptr<Proposal>& proposal, Status status, CycleOutput& out) {
+  if (dead_ || quarantined_) {  // no Finish will follow
+    MutexLock lock(mutex_);
+    if (proposal->request) {
+      Woken woken;
+      concurrency_.Finish(*proposal->request, woken);
+      Wake(woken);
+      proposal->request.reset();
+    }
+    proposal->status = std::move(status);
+    out.finished.push_back(proposal);
+    return;
+  }
+  completed_.emplace_back(proposal, std::move(status));
+}
+
+void Replica::FailInFlight(const std::function<bool(const Proposal&)>& which, const Status& status,
+                           CycleOutput& out) {
+  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
+    if (!which(*it->second)) {
+      ++it;
+      continue;
+    }
+    Complete(it->second, status, out);
+    it = in_flight_.erase(it);
+  }
+}
+
+void Replica::ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out) {
+  for (auto& proposal : proposals) {
+    Status status = ProposeOne(*proposal);
+    if (status.ok()) {
+      in_flight_.emplace(proposal->command.id, std::move(proposal));
+      continue;
+    }
+    // It never entered the log: certainly not executed.
+    if (status.code() != Code::kResourceExhausted && !proposal->command.change_replicas) status = NotLeaseholder();
+    Complete(proposal, std::move(status), out);
+  }
+}
+
+Status Replica::ProposeOne(Proposal& proposal) {
+  Command& command = proposal.command;
+  // T4: evaluated under the lease that is current, which rests on the term in which we propose.
+  const bool leased = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
+                      current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_;
+  if (!command.lease && !leased) return NotLeaseholder();
+  command.id = next_proposal_++;
+  command.proposer = host_.node();
+  command.lease_applied_index = max_lease_applied_index_ + 1;
+  if (command.change_replicas) {
+    raft::ConfChange change = ConfChangeBetween(*current_descriptor_, command.change_replicas->descriptor);
+    change.context = wire::Encode(command);
+    auto id = raft_->ProposeConfChange(change);
+    if (!id.ok()) return id.status();
+  } else {
+    auto id = raft_->Propose(wire::Encode(command));
+    if (!id.ok()) return id.status();
+  }
+  ++max_lease_applied_index_;
+  return OkStatus();
+}
+
+// An earlier leader's promise may lie in the future (a restart finds only the bound of what was promised). The
+// lease waits until timestamps above it are acceptable to everybody's clocks.
+bool Replica::LeaseIsDue(MonoTime now) const {
+  if (soft_state_.role != raft::Role::kLeader || lease_proposed_ || !current_descriptor_) return false;
+  if (!raft_->LeaseAt(now).held) return false;
+  return raft_->PriorReadPromise().wall_ns <= host_.clock().PhysicalNowNs() + PromiseAhead().count();
+}
+
+// B13: a leader serves nothing until its own lease is applied under its own term; it may propose one once an
+// entry of its term is applied (LeaseStatus::held), so the sequence follows every earlier lease.
+void Replica::MaybeProposeLease(CycleOutput& out) {
+  if (!LeaseIsDue(out.now)) return;
+  const ReplicaDescriptor* self = current_descriptor_->FindReplica(id_);
+  if (!self) return;
+  Lease lease;
+  lease.sequence = current_lease_.sequence.Next();
+  lease.holder = *self;
+  lease.term = soft_state_.term;
+  lease.start = host_.clock().Now();
+  lease.start.Forward(current_lease_.start);       // T5
+  lease.start.Forward(raft_->PriorReadPromise());  // B29: and the bound is on disk from now on
+  max_lease_applied_index_ = state_.lease_applied_index;
+  auto proposal = std::make_shared<Proposal>();
+  proposal->command.lease = lease;
+  proposal->command.lease_sequence = current_lease_.sequence;
+  if (ProposeOne(*proposal).ok()) {
+    lease_proposed_ = true;
+    in_flight_.emplace(proposal->command.id, std::move(proposal));
+  }
+}
+
+// A8: keeps what live followers still need, unless the log has grown over its limit.
+void Replica::MaybeTruncate() {
+  if (soft_state_.role != raft::Role::kLeader || truncation_proposed_ || current_lease_.term != soft_state_.term) return;
+  const auto& limits = host_.limits();
+  const uint64_t held = state_.index.value() - log_.FirstIndex().Prev().value();
+  if (held < 2 * limits.raft_log_entries_min) return;
+  const raft::GroupStatus status = raft_->GetStatus();
+  RaftIndex keep_from = state_.index;
+  const bool over_limit = log_.bytes() > limits.raft_log_bytes_max;
+  for (const auto& peer : status.peers) {
+    if (!over_limit || peer.recently_active) keep_from = std::min(keep_from, peer.match);
+  }
+  if (log_.bytes() > 4 * limits.raft_log_bytes_max) keep_from = state_.index;
+  if (keep_from < log_.FirstIndex()) return;
+  const uint64_t behind = limits.raft_log_entries_min;
+  const uint64_t target = std::min(keep_from.value(), state_.index.value() > behind ? state_.index.value() - behind : 0);
+  if (target <= log_.FirstIndex().value() + behind) return;
+  const auto term = log_.Term(RaftIndex(target));
+  if (!term.ok()) return;
+  auto proposal = std::make_shared<Proposal>();
+  proposal->command.lease_sequence = current_lease_.sequence;
+  proposal->command.truncate = {RaftIndex(target), *term};
+  if (ProposeOne(*proposal).ok()) {
+    truncation_proposed_ = true;
+    in_flight_.emplace(proposal->command.id, std::move(proposal));
+  }
+}
+
+// ---- The lease.
+
+// Called at each tick: a range that is read keeps its promise ahead of the clock, an idle one lets it lapse.
+void Replica::RaisePromise() {
+  if (soft_state_.role != raft::Role::kLeader) return;
+  if (requests_since_tick_.exchange(0, std::memory_order_relaxed) == 0) return;
+  raft_->SetReadPromise({host_.clock().Peek().wall_ns + PromiseAhead().count(), 0});
+}
+
+// The next leader writes above what was promised: less than the clock offset that everybody tolerates, so that
+// its timestamps are accepted at once.
+Duration Replica::PromiseAhead() const { return host_.clock().max_offset() * 4 / 5; }
+
+void Replica::UpdateServing(MonoTime now) {
+  const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
+                    current_lease_.holder.replica == id_;
+  const raft::LeaseStatus status = ours ? raft_->LeaseAt(now) : raft::LeaseStatus{};
+  if (!status.held) {
+    if (serving_until_ns_.load(std::memory_order_relaxed) != 0) StopServing();
+    return;
+  }
+  const bool more = status.promised_read_ts.wall_ns > promised_wall_ns_.load(std::memory_order_relaxed);
+  promised_wall_ns_.store(status.promised_read_ts.wall_ns, std::memory_order_release);
+  serving_until_ns_.store(status.valid_until.ns, std::memory_order_release);
+  if (more) {
+    MutexLock lock(mutex_);
+    promise_cv_.NotifyAll();
+  }
+}
+
+void Replica::StopServing() {
+  serving_until_ns_.store(0, std::memory_order_release);
+  promised_wall_ns_.store(0, std::memory_order_release);
+  MutexLock lock(mutex_);
+  Woken woken;
+  concurrency_.OnLeaseLost(woken);
+  Wake(woken);
+  WakePushers(pushes_.Clear());
+  promise_cv_.NotifyAll();
+}
+
+Status Replica::TransferLeadershipTo(NodeId target, MonoTime now) {
+  if (!raft_ || !current_descriptor_) return FailedPreconditionError("the replica is not initialised");
+  const ReplicaDescriptor* to = current_descriptor_->FindNode(target);
+  if (!to || to->type != ReplicaType::kVoter) return InvalidArgumentError("the target holds no voter of this range");
+  if (to->replica == id_) return OkStatus();
+  RETURN_IF_ERROR(raft_->TransferLeadership(to->replica, now));
+  UpdateServing(now);  // B11: stops before the message leaves
+  return OkStatus();
+}
+
+// ---- Peers.
+
+std::optional<ReplicaDescriptor> Replica::PeerOf(ReplicaId peer) const {
+  if (current_descriptor_) {
+    if (const auto* found = current_descriptor_->FindReplica(peer)) return *found;
+  }
+  if (const auto it = peers_heard_.find(peer); it != peers_heard_.end()) return it->second;
+  return std::nullopt;
+}
+
+void Replica::Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMessageBatch>& out) {
+  const ReplicaDescriptor self{host_.node(), host_.store(), id_, ReplicaType::kVoter};
+  for (auto& message : messages) {
+    const auto peer = PeerOf(message.to);
+    if (!peer) continue;
+    RaftEnvelope envelope{range_, self, *peer, std::move(message)};
+    if (envelope.message.type == raft::MessageType::kSnap) {
+      host_.SendRaftSnapshot(shared_from_this(), std::move(envelope));
+    } else {
+      out[peer->node].messages.push_back(std::move(envelope));
+    }
+  }
+}
+
+// B58: proof of lost data, or a log that cannot be read: this replica takes no further part.
+void Replica::Quarantine(const Status& status, CycleOutput& out) {
+  StopServing();
+  quarantined_ = true;
+  committed_.clear();
+  FailInFlight([](const Proposal&) { return true; }, AmbiguousError("replica quarantined: " + status.ToString()), out);
+  auto rest = std::move(completed_);
+  completed_.clear();
+  for (auto& [proposal, result] : rest) Complete(proposal, result, out);
+}
+
+void Replica::Retire(CycleOutput& out) {
+  StopServing();
+  dead_ = true;
+  committed_.clear();
+  FailInFlight([](const Proposal&) { return true; }, AmbiguousError("the replica was removed"), out);
+  auto rest = std::move(completed_);
+  completed_.clear();
+  for (auto& [proposal, result] : rest) Complete(proposal, result, out);
+  MutexLock lock(mutex_);
+  retired_ = true;
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,208 @@
+// Waiting: for latches and locks (ConcurrencyManager says for whom), for the end of a pushed transaction.
+#include "kv/replica/replica.h"
+
+#include "orrery/base/hash.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+
+namespace {
+
+// How often a waiting push looks whether its own transaction is part of a deadlock or gone.
+constexpr Duration kDeadlockPoll = 50ms;
+
+}  // namespace
+
+// A push that waits here, and how to wake it. Guarded by the replica's mutex.
+struct Replica::WaitingPush final : PushWaiter {
+  explicit WaitingPush(const PushTxnRequest& push) : PushWaiter(push.pushee, push.pusher, push.type, push.push_to) {}
+  bool woken = false;
+  runtime::CondVar cv;
+};
+
+void Replica::Wake(const Woken& woken) {
+  for (Admission* admission : woken) {
+    auto* request = static_cast<PendingRequest*>(admission);
+    request->woken = true;
+    request->cv.NotifyOne();
+  }
+}
+
+void Replica::WakePushers(const std::vector<PushWaiter*>& waiters) {
+  for (PushWaiter* waiter : waiters) {
+    auto* push = static_cast<WaitingPush*>(waiter);
+    push->woken = true;
+    push->cv.NotifyOne();
+  }
+}
+
+void Replica::Abandon(PendingRequest& request) {
+  MutexLock lock(mutex_);
+  Woken woken;
+  concurrency_.Finish(request, woken);
+  Wake(woken);
+}
+
+// OK when woken or when `until` has come.
+Status Replica::WaitWoken(const runtime::Context& context, PendingRequest& request, MonoTime until) {
+  MutexLock lock(mutex_);
+  const runtime::Context limited = until == MonoTime::Infinite() ? context : context.WithDeadline(until);
+  while (!request.woken) {
+    const Status status = request.cv.Wait(limited, mutex_);
+    if (!status.ok()) {
+      RETURN_IF_ERROR(context.Check());
+      return OkStatus();  // only our own limit
+    }
+  }
+  return OkStatus();
+}
+
+// Returns with latches held and no known lock in the way. On an error the caller still has to Abandon.
+Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
+                      const std::vector<storage::LockConflict>* conflicts) {
+  for (;;) {
+    Outcome outcome;
+    {
+      MutexLock lock(mutex_);
+      request.woken = false;
+      Woken woken;
+      outcome = conflicts ? concurrency_.HandleLockConflict(request, *conflicts, woken)
+                          : concurrency_.Sequence(request, woken);
+      conflicts = nullptr;
+      Wake(woken);
+    }
+    switch (outcome.kind) {
+      case Outcome::Kind::kProceed: return OkStatus();
+      case Outcome::Kind::kWaitLatch:
+        RETURN_IF_ERROR(WaitWoken(context, request, MonoTime::Infinite()));
+        break;
+      case Outcome::Kind::kWaitLock: {
+        host_.counters().lock_waits.fetch_add(1, std::memory_order_relaxed);
+        if (outcome.lock.push_after > Duration(0)) {
+          RETURN_IF_ERROR(WaitWoken(context, request, host_.mono_clock().MonoNow() + outcome.lock.push_after));
+        }
+        std::optional<LockWait> target;
+        {
+          MutexLock lock(mutex_);
+          if (!request.woken) target = concurrency_.PushTarget(request);
+        }
+        if (target) RETURN_IF_ERROR(PushHolder(context, request, *target));
+        break;
+      }
+      case Outcome::Kind::kResolve:
+        RETURN_IF_ERROR(ResolveLocks(context, std::move(outcome.resolve)));
+        break;
+    }
+    RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+  }
+}
+
+Status Replica::PushHolder(const runtime::Context& context, const PendingRequest& request, const LockWait& target) {
+  PushTxnRequest push;
+  push.pushee = target.holder;
+  if (request.spec().txn) push.pusher = *request.spec().txn;
+  push.type = target.fail_if_pending ? PushType::kQuery : target.push;
+  push.push_to = target.push_to;
+  BatchRequest batch;
+  batch.header.now = host_.clock().Peek();
+  batch.header.gateway = host_.node();
+  batch.requests.push_back(std::move(push));
+  const BatchResponse response = host_.sender().Send(context, batch);
+  if (response.error) return ToStatus(*response.error);
+  if (response.responses.size() != 1 || !std::holds_alternative<PushTxnResponse>(response.responses[0])) {
+    return InternalError("a push was answered with something else");
+  }
+  const TxnRecord& record = std::get<PushTxnResponse>(response.responses[0]).pushee;
+  const bool finished = record.status == TxnStatus::kCommitted || record.status == TxnStatus::kAborted;
+  if (target.fail_if_pending && !finished) {
+    return ToStatus(KvError{LockConflictError{{LockConflict{target.key, target.holder}}}, std::nullopt});
+  }
+  MutexLock lock(mutex_);
+  Woken woken;
+  concurrency_.OnTxnRecord(record, woken);
+  Wake(woken);
+  return OkStatus();
+}
+
+Status Replica::ResolveLocks(const runtime::Context& context, std::vector<ResolveIntentRequest> requests) {
+  for (auto& request : requests) {
+    std::optional<Span> rest = request.span;
+    while (rest) {
+      BatchRequest batch;
+      batch.header.now = host_.clock().Peek();
+      batch.header.gateway = host_.node();
+      request.span = *rest;
+      batch.requests.push_back(request);
+      const BatchResponse response = host_.sender().Send(context, batch);
+      if (response.error) return ToStatus(*response.error);
+      const auto* answer = response.responses.empty() ? nullptr
+                                                      : std::get_if<ResolveIntentResponse>(&response.responses[0]);
+      rest = answer ? answer->resume : std::nullopt;
+    }
+  }
+  return OkStatus();
+}
+
+// T21. Takes over from evaluation: leaves the latches, and waits until the record has changed so that the push
+// may succeed, or until `until`. Fails if the pusher is to give way.
+Status Replica::WaitForPushee(const runtime::Context& context, const PushTxnRequest& push, PendingRequest& request,
+                              MonoTime until) {
+  WaitingPush waiter(push);
+  {
+    MutexLock lock(mutex_);
+    pushes_.Enqueue(waiter);  // before the latch on the record goes: no change can be missed
+    Woken woken;
+    concurrency_.Finish(request, woken);
+    Wake(woken);
+  }
+  Status status;
+  for (bool done = false; !done && status.ok();) {
+    {
+      const MonoTime now = host_.mono_clock().MonoNow();
+      const runtime::Context limited = context.WithDeadline(std::min(until, now + kDeadlockPoll));
+      MutexLock lock(mutex_);
+      while (!waiter.woken && waiter.cv.Wait(limited, mutex_).ok()) {
+      }
+      done = waiter.woken;
+    }
+    if (!done) {
+      status = context.Check();
+      if (status.ok()) status = CheckLease(host_.mono_clock().MonoNow());
+      if (host_.mono_clock().MonoNow() >= until) done = true;
+      else if (status.ok() && waiter.pusher() && !waiter.pusher()->anchor_key.empty()) status = AskPusher(context, waiter);
+    }
+  }
+  MutexLock lock(mutex_);
+  pushes_.Dequeue(waiter);
+  return status;
+}
+
+Status Replica::AskPusher(const runtime::Context& context, WaitingPush& waiter) {
+  PushTxnRequest query;
+  query.pushee = *waiter.pusher();
+  query.type = PushType::kQuery;
+  BatchRequest batch;
+  batch.header.now = host_.clock().Peek();
+  batch.header.gateway = host_.node();
+  batch.requests.push_back(std::move(query));
+  const BatchResponse response = host_.sender().Send(context, batch);
+  if (response.error || response.responses.size() != 1) return OkStatus();  // asked again at the next poll
+  const auto* answer = std::get_if<PushTxnResponse>(&response.responses[0]);
+  if (!answer) return OkStatus();
+  MutexLock lock(mutex_);
+  if (waiter.woken) return OkStatus();
+  switch (pushes_.Report(waiter, answer->pushee, answer->waiters)) {
+    case TxnWaitQueue::Verdict::kWait: return OkStatus();
+    case TxnWaitQueue::Verdict::kVictim:
+      return ToStatus(KvError{TxnRetryError{RetryReason::kDeadlock, waiter.pusher()->id, Timestamp(),
+                                            "The transaction waits for one that waits for it."},
+                              std::nullopt});
+    case TxnWaitQueue::Verdict::kAborted:
+      return ToStatus(KvError{TxnRetryError{RetryReason::kAbortedByPusher, waiter.pusher()->id, Timestamp(), ""},
+                              std::nullopt});
+  }
+  return OkStatus();
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,66 @@
+// Raft messages between stores: those of all ranges for one peer travel together.
+#include "kv/store/store_impl.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+using storage::ColumnFamily;
+
+void StoreImpl::SendMessages(NodeId to, RaftMessageBatch batch) {
+  if (batch.messages.empty()) return;
+  runtime_->transport().Send(to, runtime::Method::kRaftMessages, wire::Encode(batch));
+}
+
+void StoreImpl::HandleRaftMessages(const runtime::Context&, NodeId from, std::string_view message) {
+  RaftMessageBatch batch;
+  if (!driver_ || !wire::Decode(message, batch).ok()) return;  // as if it had been lost
+  for (auto& envelope : batch.messages) {
+    if (envelope.to.store != options_.store || envelope.from.node != from) continue;
+    if (envelope.message.to != envelope.to.replica || envelope.message.from != envelope.from.replica) continue;
+    if (envelope.message.type == raft::MessageType::kSnap) continue;  // comes with its data (snapshot.cc)
+    const ReplicaPtr replica = Find(envelope.range);
+    if (replica) {
+      if (replica->id() != envelope.to.replica) continue;  // of another life; the queue removes stale replicas
+      replica->PostMessage(std::move(envelope));
+      driver_->Enqueue(replica);
+      continue;
+    }
+    RunInCycle([this, envelope = std::move(envelope)](CycleOutput& out) mutable {
+      if (const auto made = MakeUninitialised(envelope, out)) {
+        made->PostMessage(std::move(envelope));
+        driver_->Enqueue(made);
+      }
+    });
+  }
+  driver_->Nudge();
+}
+
+StoreImpl::ReplicaPtr StoreImpl::MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out) {
+  if (const auto existing = Find(envelope.range)) {
+    return existing->id() == envelope.to.replica ? existing : nullptr;
+  }
+  TombstoneRecord tombstone;
+  const auto buried =
+      ReadRecord(deps_.engine, ColumnFamily::kState, local_keys::Tombstone(envelope.range), tombstone);
+  if (!buried.ok() || (*buried && envelope.to.replica < tombstone.next_replica)) return nullptr;
+  auto replica = std::make_shared<Replica>(*this, envelope.range, envelope.to.replica);
+  if (!replica->Load(raft::StartMode::kFresh, initial_read_promise_).ok()) return nullptr;
+  // In the log of the same store before any vote of this replica: durable no later than that.
+  PutRecord(out.log, ColumnFamily::kState, local_keys::LocalReplica(envelope.range),
+            LocalReplicaRecord{envelope.to.replica});
+  Insert(replica);
+  return replica;
+}
+
+Status StoreImpl::CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor) const {
+  for (const auto& replica : AllReplicas()) {
+    if (replica->range() == range) continue;
+    const auto other = replica->descriptor();
+    if (other && other->start < descriptor.end && descriptor.start < other->end) {
+      return FailedPreconditionError("a replica of range " + ToString(other->range) + " overlaps");
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,259 @@
+// The store's clockwork: raft ticks, and queues that look after ranges. One task each for the whole store, so
+// that an idle range costs no timer.
+#include <algorithm>
+
+#include "kv/store/store_impl.h"
+#include "orrery/storage/mvcc.h"
+
+namespace orrery::kv {
+
+using runtime::MutexLock;
+using storage::ColumnFamily;
+
+namespace {
+
+constexpr size_t kGarbageKeysPerRequest = 512;
+constexpr int kGarbageRequestsPerLook = 64;
+constexpr size_t kLocksPerLook = 256;
+// A transaction whose coordinator has not cleaned up for this long is cleaned up after.
+constexpr Duration kCleanUpAge = 10s;
+constexpr Duration kCleanUpInterval = 10s;
+// A replica that no leader has spoken to for this long asks whether it still belongs to its range.
+constexpr Duration kSilenceBeforeAsking = 5s;
+
+}  // namespace
+
+void StoreImpl::RunTicks(const runtime::Context& context) {
+  while (runtime_->scheduler().SleepFor(context, options_.tick_interval).ok()) {
+    for (const auto& replica : AllReplicas()) {
+      replica->PostTick();
+      driver_->Enqueue(replica);
+    }
+    driver_->Drive();
+  }
+}
+
+void StoreImpl::RunQueues(const runtime::Context& context) {
+  while (runtime_->scheduler().SleepFor(context, options_.queue_interval).ok()) {
+    for (const auto& replica : AllReplicas()) {
+      if (context.cancelled()) return;
+      LookAfter(context, replica);
+    }
+  }
+}
+
+// Failures are met again at the next look: nothing here is urgent, and nothing depends on it for safety.
+void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& replica) {
+  if (!replica->descriptor()) return;
+  if (!replica->IsLeaseholder()) {
+    (void)MaybeRemoveReplica(context, replica).ok();
+    return;
+  }
+  const runtime::Context limited = context.WithTimeout(180s);
+  if (BeginChange(replica->range())) {
+    (void)MaybeSplit(limited, replica).ok();
+    (void)MaybeReplicate(limited, replica).ok();
+    EndChange(replica->range());
+  }
+  (void)MaybeCollectGarbage(limited, replica).ok();
+}
+
+Status StoreImpl::MaybeSplit(const runtime::Context& context, const ReplicaPtr& replica) {
+  const auto descriptor = replica->descriptor();
+  const auto stats = replica->applied_state().stats;
+  if (std::string_view(descriptor->start) < kTableDataStart) return OkStatus();
+  if (stats.TotalBytes() <= int64_t(options_.range_bytes_max)) return OkStatus();
+  const auto snapshot = deps_.engine.NewSnapshot();
+  ASSIGN_OR_RETURN(const auto key, storage::MvccFindSplitKey(*snapshot, descriptor->start, descriptor->end));
+  if (!key) return OkStatus();
+  return AdminSplit(context, replica, *key);
+}
+
+Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaPtr& replica) {
+  const auto descriptor = replica->descriptor();
+  AdminChangeReplicasRequest change;
+  change.expected_generation = descriptor->generation;
+  for (const auto& r : descriptor->replicas) {
+    if (r.type == ReplicaType::kVoter) continue;
+    change.remove = r;  // left over from a change that did not end
+    return AdminChangeReplicas(context, replica, change);
+  }
+  if (!deps_.placement) return OkStatus();
+  PlacementQuestion question{*descriptor, replica->applied_state().stats.TotalBytes(), {}};
+  for (const auto& peer : replica->raft_status().peers) {
+    const auto* r = descriptor->FindReplica(peer.id);
+    if (r && (peer.recently_active || peer.id == replica->id())) question.active_voters.push_back(r->node);
+  }
+  const PlacementAction action = deps_.placement->Decide(question);
+  if (action.add || action.remove) {
+    if (action.remove && action.remove->node == options_.node) {  // the lease first (R10)
+      for (const NodeId node : question.active_voters) {
+        if (node != options_.node) return AdminTransferLease(context, replica, node);
+      }
+      return OkStatus();
+    }
+    change.add = action.add;
+    change.remove = action.remove;
+    return AdminChangeReplicas(context, replica, change);
+  }
+  if (action.move_lease_to) return AdminTransferLease(context, replica, *action.move_lease_to);
+  return OkStatus();
+}
+
+Status StoreImpl::MaybeCollectGarbage(const runtime::Context& context, const ReplicaPtr& replica) {
+  const MonoTime now = mono_clock().MonoNow();
+  bool collect = false;
+  {
+    MutexLock lock(mutex_);
+    MonoTime& cleaned = cleaned_[replica->range().value()];
+    if (now - cleaned < kCleanUpInterval) return OkStatus();
+    cleaned = now;
+    auto [last, first_look] = collected_.try_emplace(replica->range().value(), now);
+    collect = !first_look && now - last->second >= options_.gc_interval;
+    if (collect) last->second = now;
+  }
+  RETURN_IF_ERROR(CleanUpTransactions(context, replica));
+  if (!collect) return OkStatus();
+  const auto descriptor = replica->descriptor();
+  const Timestamp threshold{deps_.clock.Peek().wall_ns - options_.gc_ttl.count(), 0};
+  for (int i = 0; i < kGarbageRequestsPerLook; ++i) {
+    GcRequest gc;
+    gc.threshold = threshold;
+    {
+      const auto snapshot = deps_.engine.NewSnapshot();
+      ASSIGN_OR_RETURN(auto garbage, storage::MvccFindGarbage(*snapshot, descriptor->start, descriptor->end, threshold,
+                                                              kGarbageKeysPerRequest));
+      for (auto& key : garbage) gc.keys.push_back({std::move(key.key), key.ts});
+    }
+    if (gc.keys.empty()) return OkStatus();
+    const bool last = gc.keys.size() < kGarbageKeysPerRequest;
+    BatchRequest batch;
+    batch.header.range = replica->range();
+    batch.header.generation = descriptor->generation;
+    batch.requests.push_back(std::move(gc));
+    const BatchResponse response = replica->Send(context, batch);
+    if (response.error) return ToStatus(*response.error);
+    if (last) return OkStatus();
+  }
+  return OkStatus();
+}
+
+// What transactions left behind: final records (their locks are resolved, then they go) and locks whose holder
+// is finished or abandoned (T22: decided by its record alone).
+Status StoreImpl::CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica) {
+  const auto descriptor = replica->descriptor();
+  const Timestamp old{deps_.clock.Peek().wall_ns - kCleanUpAge.count(), 0};
+  std::vector<TxnRecord> records;
+  std::vector<storage::LockConflict> locks;
+  {
+    const auto snapshot = deps_.engine.NewSnapshot();
+    auto it = snapshot->NewIterator(ColumnFamily::kState, {local_keys::TxnRecordsStart(descriptor->start),
+                                                           local_keys::TxnRecordsStart(descriptor->end)});
+    for (it->SeekToFirst(); it->Valid() && records.size() < kLocksPerLook; it->Next()) {
+      TxnRecord record;
+      RETURN_IF_ERROR(ParseRecord(it->key(), it->value(), record));
+      if (record.meta.write_ts < old && record.last_heartbeat < old) records.push_back(std::move(record));
+    }
+    RETURN_IF_ERROR(it->status());
+    if (replica->applied_state().stats.lock_count > 0) {
+      ASSIGN_OR_RETURN(locks, storage::MvccScanLocks(*snapshot, descriptor->start, descriptor->end, kLocksPerLook));
+    }
+  }
+  for (const auto& record : records) {
+    if (record.status == TxnStatus::kPending || record.status == TxnStatus::kStaging) {
+      RETURN_IF_ERROR(AskAndResolve(context, record.meta, std::nullopt));
+    } else {
+      RETURN_IF_ERROR(ResolveSpans(context, record, record.lock_spans));
+      RETURN_IF_ERROR(replica->EraseTxnRecord(context, record));
+    }
+  }
+  for (const auto& lock : locks) {
+    if (lock.txn.write_ts < old) RETURN_IF_ERROR(AskAndResolve(context, lock.txn, Span{lock.key, ""}));
+  }
+  return OkStatus();
+}
+
+Status StoreImpl::AskAndResolve(const runtime::Context& context, const TxnMeta& txn, std::optional<Span> lock) {
+  PushTxnRequest query;
+  query.pushee = txn;
+  query.type = PushType::kQuery;
+  BatchRequest batch;
+  batch.header.now = deps_.clock.Peek();
+  batch.header.gateway = options_.node;
+  batch.requests.push_back(std::move(query));
+  const BatchResponse response = deps_.sender.Send(context, batch);
+  if (response.error) return ToStatus(*response.error);
+  const auto* answer = response.responses.empty() ? nullptr : std::get_if<PushTxnResponse>(&response.responses[0]);
+  if (!answer || !lock) return OkStatus();
+  const TxnStatus status = answer->pushee.status;
+  if (status != TxnStatus::kCommitted && status != TxnStatus::kAborted) return OkStatus();
+  return ResolveSpans(context, answer->pushee, {*lock});
+}
+
+Status StoreImpl::ResolveSpans(const runtime::Context& context, const TxnRecord& record,
+                               const std::vector<Span>& spans) {
+  for (const Span& span : spans) {
+    std::optional<Span> rest = span;
+    while (rest) {
+      BatchRequest batch;
+      batch.header.now = deps_.clock.Peek();
+      batch.header.gateway = options_.node;
+      batch.requests.push_back(ResolveIntentRequest{*rest, record.meta, record.status, record.ignored});
+      const BatchResponse response = deps_.sender.Send(context, batch);
+      if (response.error) return ToStatus(*response.error);
+      const auto* answer =
+          response.responses.empty() ? nullptr : std::get_if<ResolveIntentResponse>(&response.responses[0]);
+      rest = answer ? answer->resume : std::nullopt;
+    }
+  }
+  return OkStatus();
+}
+
+// R12: only the meta record can say that a replica no longer belongs here.
+Status StoreImpl::MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica) {
+  if (mono_clock().MonoNow() - replica->last_leader_contact() < kSilenceBeforeAsking) return OkStatus();
+  const auto mine = replica->descriptor();
+  if (mine->range == RangeId(1) && mine->replicas.size() == 1) return OkStatus();
+  // The range that holds our first key now: the first meta record above it.
+  BatchRequest batch;
+  batch.header.now = deps_.clock.Peek();
+  batch.header.gateway = options_.node;
+  batch.header.max_keys = 1;
+  batch.requests.push_back(ScanRequest{Span{MetaKey(mine->start).append(1, '\0'), std::string(kClusterPrefix)}});
+  const BatchResponse response = deps_.sender.Send(context.WithTimeout(kSilenceBeforeAsking), batch);
+  if (response.error) return ToStatus(*response.error);
+  const auto* scan = response.responses.empty() ? nullptr : std::get_if<ScanResponse>(&response.responses[0]);
+  if (!scan) return InternalError("a Scan was answered with something else");
+  auto row = scan->rows.Begin();
+  if (!row.Next()) return OkStatus();
+  RangeDescriptor truth;
+  RETURN_IF_ERROR(wire::Decode(row.value(), truth));
+  if (truth.range != mine->range || truth.generation < mine->generation) return OkStatus();
+  if (truth.FindReplica(replica->id())) return OkStatus();
+  return RemoveReplica(replica, truth.next_replica);
+}
+
+// A6: data, state, log and the tombstone that bars its return, in one synced batch.
+Status StoreImpl::RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica) {
+  RunInCycle([this, replica, next_replica](CycleOutput& out) {
+    if (Find(replica->range()) != replica) return;
+    const RangeId range = replica->range();
+    if (const auto descriptor = replica->descriptor()) {
+      storage::MvccClearRange(out.log, descriptor->start, descriptor->end);
+      out.log.DeleteRange(ColumnFamily::kState, local_keys::TxnRecordsStart(descriptor->start),
+                          local_keys::TxnRecordsStart(descriptor->end));
+    }
+    out.log.DeleteRange(ColumnFamily::kState, local_keys::RangePrefix(range), local_keys::RangePrefixEnd(range));
+    out.log.DeleteRange(ColumnFamily::kRaft, local_keys::RaftPrefix(range), local_keys::RaftPrefixEnd(range));
+    out.log.Delete(ColumnFamily::kState, local_keys::LocalReplica(range));
+    PutRecord(out.log, ColumnFamily::kState, local_keys::Tombstone(range), TombstoneRecord{next_replica});
+    out.sync = true;
+    replica->Retire(out);
+    MutexLock lock(mutex_);
+    replicas_.erase(range.value());
+  });
+  driver_->Drive();
+  return OkStatus();
+}
+
+}  // namespace orrery::kv

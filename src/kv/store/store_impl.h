@@ -1,0 +1,157 @@
+// StoreImpl: the parts of a Store. store.cc serves, messages.cc speaks raft with other stores, snapshot.cc moves
+// RaftSnapshots, admin.cc changes ranges, queues.cc looks after them, bootstrap.cc makes the first ones.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "kv/replica/local_keys.h"
+#include "kv/replica/replica.h"
+#include "orrery/kv/store/store.h"
+#include "orrery/runtime/runtime.h"
+
+namespace orrery::kv {
+
+// One chunk of a RaftSnapshot on the wire (docs/formats/snapshot.md).
+struct SnapshotChunk {
+  RangeId range;
+  ReplicaDescriptor to;
+  uint64_t snapshot = 0;             // names the transfer
+  uint64_t sequence = 0;             // of the chunk, from 0
+  std::string bytes;                 // a serialised storage::WriteBatch of puts
+  uint64_t checksum = 0;             // Hash64 of bytes
+  RangeDescriptor descriptor;        // in the first chunk
+  std::optional<RaftEnvelope> last;  // in the last chunk: the kSnap message
+  template <class V> void Visit(V& v) {
+    v(1, range); v(2, to); v(3, snapshot); v(4, sequence); v(5, bytes); v(6, checksum); v(7, descriptor); v(8, last);
+  }
+};
+
+class StoreImpl final : public Store, public ReplicaHost {
+ public:
+  StoreImpl(const StoreOptions& options, StoreDeps deps);
+  ~StoreImpl() override;
+
+  // ---- Store
+  Status Start(const runtime::Context& context) override;
+  void Stop(StopMode mode) override;
+  BatchResponse Send(const runtime::Context& context, const BatchRequest& request) override;
+  void HandleRaftMessages(const runtime::Context& context, NodeId from, std::string_view message) override;
+  StatusOr<std::string> HandleSnapshotChunk(const runtime::Context& context, NodeId from,
+                                            std::string_view request) override;
+  std::vector<RangeStatus> ListRanges() const override;
+  StoreMetrics GetMetrics() const override;
+  StatusOr<RangeDigest> Digest(RangeId range) const override;
+
+  // ---- ReplicaHost
+  NodeId node() const override { return options_.node; }
+  StoreId store() const override { return options_.store; }
+  storage::Engine& engine() override { return deps_.engine; }
+  HybridClock& clock() override { return deps_.clock; }
+  runtime::Clock& mono_clock() override { return runtime_->clock(); }
+  RaftDriver& driver() override { return *driver_; }
+  Sender& sender() override { return deps_.sender; }
+  CommandSink* changes() override { return deps_.changes; }
+  const ReplicaLimits& limits() const override { return limits_; }
+  ReplicaCounters& counters() override { return counters_; }
+  Timestamp initial_read_promise() const override { return initial_read_promise_; }
+  void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
+                      CycleOutput& out) override;
+  void StageRightHalf(const Command& command, const Lease& left_lease, storage::WriteBatch& effects) override;
+  void OnDescriptorChanged(const RangeDescriptor& descriptor) override;
+  void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) override;
+  Status InstallStagedSnapshot(Replica& replica, const raft::SnapshotMeta& meta) override;
+
+ private:
+  using ReplicaPtr = std::shared_ptr<Replica>;
+
+  // A range of the driver that stands for the store itself: what must not race with applying runs in it.
+  class Agent;
+  void RunInCycle(std::function<void(CycleOutput&)> action);
+
+  ReplicaPtr Find(RangeId range) const;
+  std::vector<ReplicaPtr> AllReplicas() const;
+  void Insert(ReplicaPtr replica);
+  Status LoadReplicas();
+  // Inside a cycle: a replica without data, made because a peer speaks to it. Null if it may not be (B21).
+  ReplicaPtr MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out);
+  // Whether the span overlaps an initialised replica of another range (B22).
+  Status CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor) const;
+  bool CoverPromise(Timestamp promise, CycleOutput& out);
+  void SendMessages(NodeId to, RaftMessageBatch batch);
+
+  // snapshot.cc
+  struct OutgoingSnapshot {
+    ReplicaPtr replica;
+    RaftEnvelope envelope;
+  };
+  Status SendSnapshot(const runtime::Context& context, OutgoingSnapshot& job);
+  void RunSnapshotSender(const runtime::Context& context);
+  Status FinishInstalls();
+
+  // admin.cc
+  class AdminTxn;
+  bool IsAdmin(const BatchRequest& request) const;
+  BatchResponse SendAdmin(const runtime::Context& context, ReplicaPtr replica, const BatchRequest& request);
+  Status AdminSplit(const runtime::Context& context, const ReplicaPtr& replica, const std::string& key);
+  Status AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target);
+  Status AdminChangeReplicas(const runtime::Context& context, const ReplicaPtr& replica,
+                             const AdminChangeReplicasRequest& request);
+  Status ChangeDescriptor(const runtime::Context& context, const ReplicaPtr& replica, const RangeDescriptor& from,
+                          const RangeDescriptor& to);
+  Status WaitForCaughtUp(const runtime::Context& context, const ReplicaPtr& replica, ReplicaId learner);
+  StatusOr<RangeId> AllocateRangeId(const runtime::Context& context);
+  std::string NewTxnId();
+  bool BeginChange(RangeId range);
+  void EndChange(RangeId range);
+
+  // queues.cc
+  void RunTicks(const runtime::Context& context);
+  void RunQueues(const runtime::Context& context);
+  void LookAfter(const runtime::Context& context, const ReplicaPtr& replica);
+  Status MaybeSplit(const runtime::Context& context, const ReplicaPtr& replica);
+  Status MaybeReplicate(const runtime::Context& context, const ReplicaPtr& replica);
+  Status MaybeCollectGarbage(const runtime::Context& context, const ReplicaPtr& replica);
+  Status AskAndResolve(const runtime::Context& context, const TxnMeta& txn, std::optional<Span> lock);
+  Status ResolveSpans(const runtime::Context& context, const TxnRecord& record, const std::vector<Span>& spans);
+  Status CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica);
+  Status MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica);
+  Status RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica);
+
+  const StoreOptions options_;
+  const StoreDeps deps_;
+  ReplicaLimits limits_;
+  ReplicaCounters counters_;
+  runtime::Runtime* runtime_ = nullptr;
+  std::unique_ptr<RaftDriver> driver_;
+  std::shared_ptr<Agent> agent_;
+  std::optional<runtime::Context> context_;
+  std::unique_ptr<runtime::TaskGroup> tasks_;
+  std::unique_ptr<runtime::Channel<OutgoingSnapshot>> outgoing_;
+  Timestamp initial_read_promise_;
+  std::atomic<uint64_t> txn_seed_{0};
+
+  mutable runtime::Mutex mutex_{"store"};
+  absl::flat_hash_map<uint64_t, ReplicaPtr> replicas_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint64_t> changing_ ABSL_GUARDED_BY(mutex_);          // ranges with an administrative change (R9)
+  std::map<uint64_t, MonoTime> collected_ ABSL_GUARDED_BY(mutex_);  // when garbage was last looked for
+  std::map<uint64_t, MonoTime> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
+  struct Incoming {
+    uint64_t snapshot = 0;
+    uint64_t next_sequence = 0;
+    RangeDescriptor descriptor;
+    MonoTime touched;
+    bool complete = false;
+    raft::SnapshotMeta meta;
+  };
+  std::map<uint64_t, Incoming> incoming_ ABSL_GUARDED_BY(mutex_);  // by range
+  std::set<std::pair<uint64_t, uint64_t>> sending_ ABSL_GUARDED_BY(mutex_);  // (range, replica) of snapshots under way
+
+  Timestamp promise_bound_;  // on disk; belongs to the driver's cycle
+};
+
+}  // namespace orrery::kv

@@ -1,0 +1,247 @@
+// One store, one replica a range: reads, writes, transactions, restart.
+#include <gtest/gtest.h>
+
+#include "orrery/kv/api/counter.h"
+#include "unit/kv_store/cluster.h"
+
+namespace orrery::kv {
+namespace {
+
+using runtime::Context;
+
+BatchRequest InTxn(const Transaction& txn, std::vector<Request> requests) {
+  BatchRequest batch;
+  batch.header.txn = txn;
+  batch.requests = std::move(requests);
+  return batch;
+}
+
+EndTxnRequest CommitOf(std::vector<std::string> keys) {
+  EndTxnRequest end;
+  for (auto& key : keys) end.lock_spans.push_back({std::move(key), ""});
+  return end;
+}
+
+// Absent on the wire is the default of the structure: so a default must be the zero value. A push that moved an
+// intent (kPending) once arrived as its abort.
+TEST(BatchOnTheWire, ZeroValuesStayWhatTheyAre) {
+  BatchRequest batch;
+  batch.requests.push_back(PushTxnRequest{{}, std::nullopt, PushType::kTimestamp, {}});
+  batch.requests.push_back(ResolveIntentRequest{{"k", ""}, {}, TxnStatus::kPending, {}});
+  BatchRequest back;
+  ASSERT_TRUE(wire::Decode(wire::Encode(batch), back).ok());
+  EXPECT_EQ(std::get<PushTxnRequest>(back.requests[0]).type, PushType::kTimestamp);
+  EXPECT_EQ(std::get<ResolveIntentRequest>(back.requests[1]).status, TxnStatus::kPending);
+}
+
+TEST(SingleNode, BootstrapWritesMetaAndCounters) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    ASSIGN_OR_RETURN(const auto meta, cluster.Scan(context, {std::string(kMetaPrefix), std::string(kClusterPrefix)}));
+    CLUSTER_CHECK(meta.size() == 2);
+    RangeDescriptor second;
+    RETURN_IF_ERROR(wire::Decode(meta[1].second, second));
+    CLUSTER_CHECK(second.range == RangeId(2) && second.end == kMaxKey);
+    ASSIGN_OR_RETURN(const auto counter, cluster.Get(context, ClusterKey(kNextRangeId)));
+    ASSIGN_OR_RETURN(const uint64_t last, DecodeCounter(counter));
+    CLUSTER_CHECK(last == 2);
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, PutGetScanDelete) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    for (int i = 0; i < 50; ++i) RETURN_IF_ERROR(cluster.Put(context, "\x10k" + std::to_string(100 + i), std::to_string(i)));
+    ASSIGN_OR_RETURN(const auto value, cluster.Get(context, "\x10k107"));
+    CLUSTER_CHECK(value == "7");
+    ASSIGN_OR_RETURN(const auto none, cluster.Get(context, "\x10nothing"));
+    CLUSTER_CHECK(!none);
+    ASSIGN_OR_RETURN(const auto rows, cluster.Scan(context, {"\x10k110", "\x10k120"}));
+    CLUSTER_CHECK(rows.size() == 10 && rows[3].second == "13");
+    BatchRequest del;
+    del.requests.push_back(DeleteRequest{"\x10k107"});
+    CLUSTER_CHECK(!cluster.Send(context, del).error);
+    ASSIGN_OR_RETURN(const auto gone, cluster.Get(context, "\x10k107"));
+    CLUSTER_CHECK(!gone);
+    BatchRequest cput;
+    cput.requests.push_back(ConditionalPutRequest{"\x10k108", "x", "wrong"});
+    const auto failed = cluster.Send(context, cput);
+    CLUSTER_CHECK(failed.error && std::get_if<ConditionFailedError>(&failed.error->detail));
+    CLUSTER_CHECK(std::get<ConditionFailedError>(failed.error->detail).actual == "8");
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, OnePhaseCommitLeavesNoLocks) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10z", "up"));
+    const Transaction txn = cluster.NewTxn("\x10" "a");
+    const auto response = cluster.Send(
+        context, InTxn(txn, {PutRequest{"\x10" "a", "1"}, PutRequest{"\x10" "b", "2"}, CommitOf({"\x10" "a", "\x10" "b"})}));
+    if (response.error) return ToStatus(*response.error);
+    CLUSTER_CHECK(std::get<EndTxnResponse>(response.responses[2]).one_phase == 1);
+    ASSIGN_OR_RETURN(const auto rows, cluster.Scan(context, {"\x10" "a", "\x10" "z"}));
+    CLUSTER_CHECK(rows.size() == 2);  // "z" is beyond the span
+    for (const auto& range : cluster.store(NodeId(1))->ListRanges()) CLUSTER_CHECK(range.stats.lock_count == 0);
+    // T19: the same batch again is the same commit.
+    const auto replay = cluster.Send(
+        context, InTxn(txn, {PutRequest{"\x10" "a", "1"}, PutRequest{"\x10" "b", "2"}, CommitOf({"\x10" "a", "\x10" "b"})}));
+    if (replay.error) return ToStatus(*replay.error);
+    CLUSTER_CHECK(std::get<EndTxnResponse>(replay.responses[2]).commit_ts ==
+                  std::get<EndTxnResponse>(response.responses[2]).commit_ts);
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, IntentsAreInvisibleUntilCommit) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "old"));
+    Transaction txn = cluster.NewTxn("\x10" "a", 0);
+    auto response = cluster.Send(context, InTxn(txn, {PutRequest{"\x10" "a", "new"}}));
+    if (response.error) return ToStatus(*response.error);
+    txn = *response.txn;
+    txn.meta.sequence = 3;
+    // Its own reads see it.
+    response = cluster.Send(context, InTxn(txn, {GetRequest{"\x10" "a"}}));
+    if (response.error) return ToStatus(*response.error);
+    CLUSTER_CHECK(std::get<GetResponse>(response.responses[0]).value == "new");
+    // A foreign reader waits, pushes it and reads below.
+    ASSIGN_OR_RETURN(const auto before, cluster.Get(context, "\x10" "a"));
+    CLUSTER_CHECK(before == "old");
+    // Pushed, and below SERIALIZABLE none the worse for it: it commits above the reader.
+    response = cluster.Send(context, InTxn(txn, {CommitOf({"\x10" "a"})}));
+    if (response.error) return ToStatus(*response.error);
+    CLUSTER_CHECK(std::get<EndTxnResponse>(response.responses[0]).commit_ts > txn.meta.write_ts);
+    ASSIGN_OR_RETURN(const auto after, cluster.Get(context, "\x10" "a"));
+    CLUSTER_CHECK(after == "new");
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, AWriterWaitsForAWriterAndFollowsIt) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10z", "up"));
+    Transaction txn = cluster.NewTxn("\x10" "a");
+    auto response = cluster.Send(context, InTxn(txn, {PutRequest{"\x10" "a", "first"}}));
+    if (response.error) return ToStatus(*response.error);
+    txn = *response.txn;
+    runtime::TaskGroup group(context, "writers");
+    bool second_done = false;
+    group.Spawn({.name = "second"}, [&](const Context& c) -> Status {
+      RETURN_IF_ERROR(cluster.Put(c, "\x10" "a", "second"));
+      second_done = true;
+      return OkStatus();
+    });
+    RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 300ms));
+    CLUSTER_CHECK(!second_done);
+    txn.meta.sequence = 3;
+    response = cluster.Send(context, InTxn(txn, {CommitOf({"\x10" "a"})}));
+    if (response.error) return ToStatus(*response.error);
+    RETURN_IF_ERROR(group.Join());
+    ASSIGN_OR_RETURN(const auto value, cluster.Get(context, "\x10" "a"));
+    CLUSTER_CHECK(value == "second");
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, ADeadlockHasOneVictim) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10z", "up"));
+    int victims = 0;
+    int commits = 0;
+    runtime::TaskGroup group(context, "writers");
+    for (int i = 0; i < 2; ++i) {
+      group.Spawn({.name = "writer"}, [&, i](const Context& c) -> Status {
+        const std::string mine = i == 0 ? "\x10" "a" : "\x10" "b";
+        const std::string other = i == 0 ? "\x10" "b" : "\x10" "a";
+        Transaction txn = cluster.NewTxn(mine, 0);
+        auto response = cluster.Send(c, InTxn(txn, {PutRequest{mine, "x"}}));
+        if (response.error) return ToStatus(*response.error);
+        RETURN_IF_ERROR(c.runtime().scheduler().SleepFor(c, 100ms));
+        txn = *response.txn;
+        txn.meta.sequence = 3;
+        response = cluster.Send(c, InTxn(txn, {PutRequest{other, "y"}}));
+        EndTxnRequest end = CommitOf({mine, other});
+        if (response.error) {
+          const auto* retry = std::get_if<TxnRetryError>(&response.error->detail);
+          if (!retry || retry->reason == RetryReason::kSerializable) return ToStatus(*response.error);
+          if (retry->reason == RetryReason::kDeadlock) ++victims;
+          end.outcome = TxnStatus::kAborted;
+        } else {
+          txn = *response.txn;
+          ++commits;
+        }
+        txn.meta.sequence = 5;
+        response = cluster.Send(c, InTxn(txn, {end}));
+        return response.error ? ToStatus(*response.error) : OkStatus();
+      });
+    }
+    RETURN_IF_ERROR(group.Join());
+    CLUSTER_CHECK(victims == 1);
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+TEST(SingleNode, AcknowledgedWritesSurviveCrashes) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    Cluster cluster({.seed = seed});
+    const Status status = cluster.Run([&](const Context& context) -> Status {
+      for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 20; ++i) {
+          RETURN_IF_ERROR(cluster.Put(context, "\x10k" + std::to_string(i), std::to_string(round)));
+        }
+        cluster.Crash(NodeId(1));
+        cluster.Start(NodeId(1));
+        for (int i = 0; i < 20; ++i) {
+          ASSIGN_OR_RETURN(const auto value, cluster.Get(context, "\x10k" + std::to_string(i)));
+          CLUSTER_CHECK(value == std::to_string(round));
+        }
+      }
+      return OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << "seed " << seed << ": " << status.ToString();
+  }
+}
+
+TEST(SingleNode, SplitsOnRequestAndBySize) {
+  Cluster cluster({.range_bytes_max = 20000});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    for (int i = 100; i < 300; ++i) {
+      RETURN_IF_ERROR(cluster.Put(context, "\x10k" + std::to_string(i), std::string(200, 'x')));
+    }
+    CLUSTER_CHECK(cluster.Eventually(context, 30s, [&] { return cluster.store(NodeId(1))->ListRanges().size() >= 4; }));
+    BatchRequest split;
+    split.requests.push_back(AdminSplitRequest{"\x10k150"});
+    const auto response = cluster.Send(context, split);
+    if (response.error) return ToStatus(*response.error);
+    uint64_t count = 0;
+    bool border = false;
+    std::string previous_end;
+    for (const auto& range : cluster.store(NodeId(1))->ListRanges()) {
+      border = border || range.descriptor.start == "\x10k150";
+      count += range.descriptor.range == RangeId(1) ? 0 : range.stats.live_count;
+    }
+    CLUSTER_CHECK(border);
+    CLUSTER_CHECK(count == 200);
+    for (int i = 100; i < 300; ++i) {
+      ASSIGN_OR_RETURN(const auto value, cluster.Get(context, "\x10k" + std::to_string(i)));
+      CLUSTER_CHECK(value);
+    }
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+}  // namespace
+}  // namespace orrery::kv
