@@ -144,6 +144,9 @@ void SimTransport::RunCall(const std::shared_ptr<SimCall>& call, const std::stri
   const auto handler = call_handlers_.find(u.header.method);
   if (handler != call_handlers_.end()) result = handler->second(context, u.from, u.payload);
   if (self_.fenced()) return;  // the crash has broken the call
+  // It was this node that stopped, not the caller that cancelled.
+  if (result.status().code() == Code::kCancelled && scope_->context.cancelled())
+    result = AmbiguousError("the node stopped before the call had ended");
   const FrameHeader header{result.ok() ? FrameKind::kResponse : FrameKind::kFailure, u.header.method, call->id, 0};
   self_.world().exchange.Answer(call, Pack(identity_, header, result.ok() ? *result : EncodeStatus(result.status())));
 }

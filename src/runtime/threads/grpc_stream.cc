@@ -69,7 +69,7 @@ StatusOr<std::string> ClientStream::Call(const Context& context, Method method, 
   FrameHeader header{FrameKind::kCall, method, 0, TimeoutMs(context)};
   {
     RawLock lock(mutex_);
-    if (state_ == State::kBroken) return UnavailableError("connection to " + address_ + " is broken");
+    if (state_ == State::kBroken) return UnavailableError("not connected to " + address_ + ": " + break_reason_);
     if (outbox_.bytes() > queue_bytes_max_) return UnavailableError("queue to " + address_ + " is full");
     header.call_id = ++last_call_id_;
     calls_.emplace(header.call_id, call);
@@ -220,8 +220,11 @@ void ClientStream::OnDone(const grpc::Status& status) {
     if (call->written) call->reply.Set({AmbiguousError("connection lost before the answer of " + reason), ""});
     else call->reply.Set({UnavailableError("not connected to " + reason), ""});
   }
-  events_.on_ended(UnavailableError(reason));
-  self_reference_.reset();  // may be the end of *this
+  // The transport must see the end only after this object's hold on the channel is gone: the last channel may
+  // not be destroyed by gRPC's own thread. So *this may end within these two lines.
+  const auto on_ended = events_.on_ended;
+  self_reference_.reset();
+  on_ended(UnavailableError(reason));
 }
 
 // ---- ServerStream

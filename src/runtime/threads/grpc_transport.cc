@@ -76,7 +76,8 @@ class GrpcTransport final : public Transport,
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
   void OnMessage(NodeId from, Method method, std::string_view message) override;
   void OnCall(std::shared_ptr<ServerStream> stream, const FrameHeader& header, std::string request) override;
-  void RunCall(ServerStream& stream, const Context& context, const FrameHeader& header, std::string_view request);
+  void RunCall(ServerStream& stream, const Context& context, const Context& transport_context,
+               const FrameHeader& header, std::string_view request);
 
   Runtime& runtime_;
   const ThreadsRuntimeOptions options_;
@@ -299,19 +300,22 @@ void GrpcTransport::OnCall(std::shared_ptr<ServerStream> stream, const FrameHead
     return;
   }
   handlers_->Spawn({.name = "call"}, [this, stream = std::move(stream), header, request = std::move(request),
-                                      context = cancellable.context](const Context&) {
-    RunCall(*stream, context, header, request);
+                                      context = cancellable.context](const Context& transport_context) {
+    RunCall(*stream, context, transport_context, header, request);
     calls_running_.fetch_sub(1, std::memory_order_relaxed);
     return OkStatus();
   });
 }
 
-void GrpcTransport::RunCall(ServerStream& stream, const Context& context, const FrameHeader& header,
-                            std::string_view request) {
+void GrpcTransport::RunCall(ServerStream& stream, const Context& context, const Context& transport_context,
+                            const FrameHeader& header, std::string_view request) {
   const CallHandler* handler =
       size_t(header.method) < kMethodMax ? &call_handlers_[size_t(header.method)] : nullptr;
   StatusOr<std::string> result = Status(Code::kUnimplemented, "method not served");
   if (handler && *handler) result = (*handler)(context, stream.from(), request);
+  // It was this node that stopped, not the caller that cancelled.
+  if (result.status().code() == Code::kCancelled && transport_context.cancelled())
+    result = AmbiguousError("the node stopped before the call had ended");
   if (result.ok() && result->size() > options_.message_bytes_max)
     result = ResourceExhaustedError("response too large");
   if (result.ok()) stream.Answer(header.call_id, FrameKind::kResponse, *result);
