@@ -27,7 +27,7 @@ enum class TransactionStatus : char { kIdle = 'I', kInBlock = 'T', kFailed = 'E'
 enum class Severity : uint8_t { kDebug, kLog, kInfo, kNotice, kWarning, kError, kFatal };
 
 // A message beside the results. `status` carries SQLSTATE, text and fields; its code says nothing.
-struct Notice {
+struct ClientNotice {
   Severity severity = Severity::kNotice;
   Status status;
 };
@@ -48,7 +48,7 @@ class ResultSink : public RowSink {
                          const FormatContext& format) = 0;
   virtual void CommandComplete(std::string_view tag) = 0;
   virtual void EmptyQuery() = 0;
-  virtual void SendNotice(const Notice& notice) = 0;
+  virtual void SendNotice(const ClientNotice& notice) = 0;
   virtual void StartCopyIn(size_t column_count) = 0;
   virtual void StartCopyOut(size_t column_count) = 0;
   virtual void FinishCopyOut() = 0;

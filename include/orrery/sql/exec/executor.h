@@ -1,0 +1,87 @@
+// Execution of physical plans. An ExecutablePlan is a plan with what running it needs compiled in, shared by
+// all sessions; an Execution is one run of it, pulled row by row; RunDirect is the short way for plans of one
+// key access: from parameters to KV and back without an operator tree. docs/design/sql_execution.md.
+//
+// Errors carry SQLSTATEs, except kv's retry errors, which keep their payload for the session to act on.
+// Thread safety: ExecutablePlan is immutable; everything else belongs to one task at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "orrery/base/status_or.h"
+#include "orrery/kv/client/database.h"
+#include "orrery/runtime/context.h"
+#include "orrery/sql/catalog/virtual_table.h"
+#include "orrery/sql/exec/memory.h"
+#include "orrery/sql/exec/result.h"
+#include "orrery/sql/optimizer/physical_plan.h"
+
+namespace orrery::sql {
+
+class ExecutablePlan;
+using ExecutablePlanPtr = std::shared_ptr<const ExecutablePlan>;
+ExecutablePlanPtr CompilePlan(PhysicalPlanPtr plan);
+const PhysicalPlan& PlanOf(const ExecutablePlan& plan);
+
+// Rows from the client: COPY FROM. Fills `row`, one datum a column of the leaf; false at the end.
+using ExternalRows = std::function<StatusOr<bool>(std::span<Datum> row)>;
+
+// All that a run may use. Everything outlives it.
+struct ExecEnv {
+  kv::Database& database;
+  // Null: a read-only statement outside a transaction; its batches go to Database::Read.
+  kv::Txn* txn = nullptr;
+  EvalContext& eval;
+  std::span<const Datum> parameters;
+  MemoryAccount& memory;
+  VirtualContext* virtual_context = nullptr;  // null: no virtual tables
+  Duration lock_timeout{0};                   // of one KV batch that locks or writes; zero: none
+  ExternalRows external;
+  // Values for the hidden key of tables without a primary key: unique in the cluster, growing on a node.
+  std::function<int64_t()> next_row_id;
+};
+
+// What becomes of the transaction with the last write.
+enum class LastWrite : uint8_t { kLeaveOpen, kCommit };
+
+struct RunResult {
+  uint64_t row_count = 0;   // for the command tag
+  bool committed = false;   // LastWrite::kCommit was carried out
+};
+
+// Precondition: PlanOf(plan).direct.
+Status RunDirect(const runtime::Context& context, const ExecutablePlan& plan, ExecEnv& env, LastWrite last_write,
+                 RowSink& sink, RunResult& result);
+
+class Execution {
+ public:
+  // `plan` and `env` are kept; `analyze` counts and times every node.
+  enum class Analyze : uint8_t { kOff, kOn };
+  Execution(ExecutablePlanPtr plan, ExecEnv& env, Analyze analyze = Analyze::kOff);
+  ~Execution();
+
+  // Gives up to `row_limit` rows (0: all) to the sink; call again for more unless finished().
+  Status Run(const runtime::Context& context, uint64_t row_limit, RowSink& sink);
+  bool finished() const;
+  // Rows given out so far, or rows changed by a data change.
+  uint64_t row_count() const;
+  // After an analysed run: rows and runs of each node, in the order of ExplainPlan's nodes (preorder).
+  struct NodeStatistics {
+    const PhysicalNode* node = nullptr;
+    uint64_t rows = 0;
+    uint64_t loops = 0;
+    Duration time{0};
+  };
+  std::vector<NodeStatistics> statistics() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orrery::sql

@@ -1,0 +1,255 @@
+// Leaves over KV: scans by key range in pages, look-ups by full keys, and the locking of the rows they give.
+#include <algorithm>
+#include <optional>
+
+#include "absl/container/inlined_vector.h"
+#include "orrery/kv/api/errors.h"
+#include "orrery/sql/exec/kv_errors.h"
+#include "sql/exec/operator.h"
+#include "sql/exec/table_rows.h"
+
+namespace orrery::sql {
+
+kv::LockStrength KvStrength(RowLock lock) {
+  switch (lock) {
+    case RowLock::kNone: return kv::LockStrength::kNone;
+    case RowLock::kKeyShare:
+    case RowLock::kShare: return kv::LockStrength::kShared;
+    case RowLock::kNoKeyUpdate:
+    case RowLock::kUpdate: return kv::LockStrength::kExclusive;
+  }
+  return kv::LockStrength::kExclusive;
+}
+kv::WaitPolicy KvWait(RowWait wait) {
+  switch (wait) {
+    case RowWait::kBlock: return kv::WaitPolicy::kBlock;
+    case RowWait::kNowait: return kv::WaitPolicy::kError;
+    case RowWait::kSkipLocked: return kv::WaitPolicy::kSkip;
+  }
+  return kv::WaitPolicy::kBlock;
+}
+
+Status SendKv(const runtime::Context& context, ExecEnv& env, kv::Batch& batch, const Table* table) {
+  if (env.txn == nullptr) return ToSqlError(env.database.Read(context, batch), table);
+  if (env.lock_timeout == Duration::zero()) return ToSqlError(env.txn->Run(context, batch), table);
+  Status status = env.txn->Run(context.WithTimeout(env.lock_timeout), batch);
+  if (status.code() == Code::kDeadlineExceeded && context.Check().ok()) {
+    return {Code::kAborted, "55P03", "canceling statement due to lock timeout"};
+  }
+  return ToSqlError(status, table);
+}
+
+Status ExecState::RunKv(kv::Batch& batch, const Table* table) const {
+  return SendKv(*context, env, batch, table);
+}
+
+namespace {
+
+constexpr uint64_t kFirstPageRows = 128;
+constexpr uint64_t kPageRowsMax = RowBatch::kRowsMax;
+
+Status AnnotateMalformed(const Table& table) {
+  return DataLossError("malformed scan result of table \"" + table.name() + "\"");
+}
+
+// Locks the rows of `out` whose keys are given, and reads them again under the lock: a row that changed since
+// it was found is filtered anew, one that has gone or (SKIP LOCKED) is held by others is left out.
+Status LockRows(ExecState& state, const PhysicalTableLeaf& node, const RowReader& reader,
+                const std::vector<std::string_view>& keys, RowBatch& out) {
+  if (keys.empty()) return OkStatus();
+  kv::Batch batch;
+  batch.wait = KvWait(node.lock.wait);
+  for (std::string_view key : keys) {
+    // T23: locks that must hold until the commit are replicated.
+    batch.Get(key, KvStrength(node.lock.strength), kv::LockDurability::kReplicated);
+  }
+  RETURN_IF_ERROR(state.RunKv(batch, node.table.get()));
+  auto kept = std::make_shared<kv::Batch>(std::move(batch));
+  out.Reset(node.ordinals.size());
+  out.Pin(kept);
+  for (size_t i = 0; i < kept->requests.size(); ++i) {
+    const auto* get = std::get_if<kv::GetResponse>(&kept->responses[i]);
+    if (get == nullptr || !get->value) continue;
+    const std::string& key = std::get<kv::GetRequest>(kept->requests[i]).key;
+    RETURN_IF_ERROR(reader.Read(key, *get->value, out.AddRow()));
+  }
+  return node.filter ? FilterBatch(*node.filter, state.expr, out) : OkStatus();
+}
+
+// Filters `out` and, where the node locks, turns the rows that are left into locked ones.
+Status FinishPage(ExecState& state, const PhysicalTableLeaf& node, const RowReader& reader,
+                  std::vector<std::string_view>& keys, RowBatch& out) {
+  if (node.lock.strength == RowLock::kNone) {
+    return node.filter ? FilterBatch(*node.filter, state.expr, out) : OkStatus();
+  }
+  if (node.filter) {
+    size_t kept = 0;
+    for (size_t i = 0; i < out.count(); ++i) {
+      ASSIGN_OR_RETURN(bool keep, IsTrue(*node.filter, state.expr, out.row(i)));
+      if (!keep) continue;
+      out.MoveRow(i, kept);
+      keys[kept++] = keys[i];
+    }
+    keys.resize(kept);
+    out.Truncate(kept);
+  }
+  return LockRows(state, node, reader, keys, out);
+}
+
+class ScanOperator final : public RowOperator {
+ public:
+  explicit ScanOperator(const PhysicalScan& node) : node_(node), reader_(*node.table, node.ordinals) {}
+
+  Status Open(ExecState& state) override {
+    page_rows_ = kFirstPageRows;
+    if (node_.row_hint && !node_.filter) page_rows_ = std::clamp<uint64_t>(*node_.row_hint, 1, kPageRowsMax);
+    rest_.emplace();
+    bool possible = true;
+    RETURN_IF_ERROR(ComputeSpan(state, *rest_, possible));
+    if (!possible || rest_->start >= rest_->end) rest_.reset();
+    return OkStatus();
+  }
+
+  Status Next(ExecState& state, RowBatch& out) override {
+    out.Reset(node_.ordinals.size());
+    while (out.empty() && rest_) {
+      out.Reset(node_.ordinals.size());
+      RETURN_IF_ERROR(ReadPage(state, out));
+    }
+    return OkStatus();
+  }
+
+ private:
+  Status ReadPage(ExecState& state, RowBatch& out) {
+    kv::Batch batch;
+    batch.max_keys = page_rows_;
+    batch.Scan(*rest_, node_.reverse ? kv::Direction::kReverse : kv::Direction::kForward);
+    RETURN_IF_ERROR(state.RunKv(batch, node_.table.get()));
+    page_rows_ = std::min(page_rows_ * 4, kPageRowsMax);
+    auto page = std::make_shared<kv::ScanResponse>(std::get<kv::ScanResponse>(std::move(batch.responses[0])));
+    out.Pin(page);
+    std::vector<std::string_view> keys;
+    auto cursor = page->rows.Begin();
+    while (cursor.Next()) {
+      RETURN_IF_ERROR(reader_.Read(cursor.key(), cursor.value(), out.AddRow()));
+      if (node_.lock.strength != RowLock::kNone) keys.push_back(cursor.key());
+    }
+    if (cursor.malformed()) return AnnotateMalformed(*node_.table);
+    rest_ = page->resume;
+    return FinishPage(state, node_, reader_, keys, out);
+  }
+
+  // The key span of the bounds; `possible` becomes false if a bound is NULL.
+  Status ComputeSpan(ExecState& state, kv::Span& span, bool& possible) {
+    const Table& table = *node_.table;
+    std::string prefix = table.key_prefix;
+    for (size_t i = 0; i < node_.bounds.equal.size(); ++i) {
+      Datum value;
+      RETURN_IF_ERROR(Evaluate(*node_.bounds.equal[i], state.expr, {}, &value));
+      if (value.is_null()) {
+        possible = false;
+        return OkStatus();
+      }
+      AppendKeyColumn(prefix, table.key[i].type, value, table.key[i].direction);
+    }
+    span.start = prefix;
+    span.end = ordered::PrefixEnd(prefix);
+    size_t column = node_.bounds.equal.size();
+    if (column >= table.key.size()) return OkStatus();
+    const Table::KeyPart& part = table.key[column];
+    bool descending = part.direction == ordered::Direction::kDescending;
+    if (node_.bounds.lower) {
+      RETURN_IF_ERROR(ApplyBound(state, *node_.bounds.lower, part, prefix, !descending,
+                                 node_.bounds.lower_inclusive, span, possible));
+    }
+    if (node_.bounds.upper) {
+      RETURN_IF_ERROR(ApplyBound(state, *node_.bounds.upper, part, prefix, descending,
+                                 node_.bounds.upper_inclusive, span, possible));
+    }
+    return OkStatus();
+  }
+
+  // Narrows the span to keys at or beyond a value: from it on (`at_start`) or up to it.
+  Status ApplyBound(ExecState& state, const Expr& expr, const Table::KeyPart& part, const std::string& prefix,
+                    bool at_start, bool inclusive, kv::Span& span, bool& possible) {
+    Datum value;
+    RETURN_IF_ERROR(Evaluate(expr, state.expr, {}, &value));
+    if (value.is_null()) {
+      possible = false;
+      return OkStatus();
+    }
+    std::string bound = prefix;
+    AppendKeyColumn(bound, part.type, value, part.direction);
+    if (at_start) {
+      span.start = inclusive ? bound : ordered::PrefixEnd(bound);
+    } else {
+      span.end = inclusive ? ordered::PrefixEnd(bound) : bound;
+    }
+    return OkStatus();
+  }
+
+  const PhysicalScan& node_;
+  const RowReader reader_;
+  uint64_t page_rows_ = kFirstPageRows;
+  std::optional<kv::Span> rest_;
+};
+
+class KeyLookupOperator final : public RowOperator {
+ public:
+  explicit KeyLookupOperator(const PhysicalKeyLookup& node) : node_(node), reader_(*node.table, node.ordinals) {}
+
+  Status Open(ExecState& state) override {
+    keys_.clear();
+    next_ = 0;
+    for (const std::vector<ExprPtr>& exprs : node_.keys) {
+      std::vector<Datum> values(exprs.size());
+      for (size_t i = 0; i < exprs.size(); ++i) {
+        RETURN_IF_ERROR(Evaluate(*exprs[i], state.expr, {}, &values[i]));
+      }
+      std::string key;
+      if (AppendRowKey(*node_.table, values, key)) keys_.push_back(std::move(key));
+    }
+    std::sort(keys_.begin(), keys_.end());
+    keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
+    return OkStatus();
+  }
+
+  Status Next(ExecState& state, RowBatch& out) override {
+    out.Reset(node_.ordinals.size());
+    while (out.empty() && next_ < keys_.size()) {
+      out.Reset(node_.ordinals.size());
+      RETURN_IF_ERROR(ReadPage(state, out));
+    }
+    return OkStatus();
+  }
+
+ private:
+  Status ReadPage(ExecState& state, RowBatch& out) {
+    auto batch = std::make_shared<kv::Batch>();
+    size_t end = std::min(keys_.size(), next_ + RowBatch::kRowsMax);
+    for (size_t i = next_; i < end; ++i) batch->Get(keys_[i]);
+    RETURN_IF_ERROR(state.RunKv(*batch, node_.table.get()));
+    out.Pin(batch);
+    std::vector<std::string_view> found;
+    for (size_t i = next_; i < end; ++i) {
+      const auto& get = std::get<kv::GetResponse>(batch->responses[i - next_]);
+      if (!get.value) continue;
+      RETURN_IF_ERROR(reader_.Read(keys_[i], *get.value, out.AddRow()));
+      if (node_.lock.strength != RowLock::kNone) found.push_back(keys_[i]);
+    }
+    next_ = end;
+    return FinishPage(state, node_, reader_, found, out);
+  }
+
+  const PhysicalKeyLookup& node_;
+  const RowReader reader_;
+  std::vector<std::string> keys_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+OperatorPtr MakeScan(const PhysicalScan& node) { return std::make_unique<ScanOperator>(node); }
+OperatorPtr MakeKeyLookup(const PhysicalKeyLookup& node) { return std::make_unique<KeyLookupOperator>(node); }
+
+}  // namespace orrery::sql

@@ -1,0 +1,90 @@
+// The parameters this server knows: PostgreSQL's names, kinds and defaults (documentation, chapter 20).
+// Those that steer PostgreSQL's own planner and processes are accepted and shown, and change nothing.
+#include "sql/session/settings.h"
+
+namespace orrery::sql {
+
+const std::vector<SettingDefinition>& SettingDefinitions() {
+  using D = SettingDefinition;
+  using K = D::Kind;
+  constexpr auto kFixed = D::Access::kReadOnly;
+  constexpr auto kUser = D::Access::kUser;
+  static const auto* const kDefinitions = new std::vector<D>{
+      {"server_version", K::kString, "15.0 (OrreryDB)", "Shows the server version.", kFixed, true},
+      {"server_encoding", K::kString, "UTF8", "Shows the server (database) character set encoding.", kFixed, true},
+      {"client_encoding", K::kString, "UTF8", "Sets the client's character set encoding.", kUser, true},
+      {"application_name", K::kString, "", "Sets the application name to be reported in statistics and logs.", kUser, true},
+      {"default_transaction_read_only", K::kBool, "off", "Sets the default read-only status of new transactions.", kUser, true},
+      {"in_hot_standby", K::kBool, "off", "Shows whether hot standby is currently active.", kFixed, true},
+      {"is_superuser", K::kBool, "on", "Shows whether the current user is a superuser.", kFixed, true},
+      {"session_authorization", K::kString, "postgres", "Sets the session user name.", kFixed, true},
+      {"DateStyle", K::kString, "ISO, MDY", "Sets the display format for date and time values.", kUser, true},
+      {"IntervalStyle", K::kEnum, "postgres", "Sets the display format for interval values.", kUser, true, "postgres"},
+      {"TimeZone", K::kString, "UTC", "Sets the time zone for displaying and interpreting time stamps.", kUser, true},
+      {"integer_datetimes", K::kBool, "on", "Shows whether datetimes are integer based.", kFixed, true},
+      {"standard_conforming_strings", K::kBool, "on", "Causes '...' strings to treat backslashes literally.", kUser, true},
+      {"server_version_num", K::kInt, "150000", "Shows the server version as an integer.", kFixed},
+      {"search_path", K::kString, "\"$user\", public", "Sets the schema search order for names that are not schema-qualified."},
+      {"role", K::kString, "none", "Sets the current role.", kFixed},
+      {"default_transaction_isolation", K::kEnum, "read committed", "Sets the transaction isolation level of each new transaction.", kUser, false, "read uncommitted|read committed|repeatable read|serializable"},
+      {"default_transaction_deferrable", K::kBool, "off", "Sets the default deferrable status of new transactions."},
+      {"transaction_isolation", K::kString, "read committed", "Sets the current transaction's isolation level."},
+      {"transaction_read_only", K::kBool, "off", "Sets the current transaction's read-only status."},
+      {"transaction_deferrable", K::kBool, "off", "Whether to defer a read-only serializable transaction."},
+      {"statement_timeout", K::kDuration, "0", "Sets the maximum allowed duration of any statement.", kUser, false, "", 0},
+      {"lock_timeout", K::kDuration, "0", "Sets the maximum allowed duration of any wait for a lock.", kUser, false, "", 0},
+      {"idle_in_transaction_session_timeout", K::kDuration, "0", "Sets the maximum allowed idle time between queries, when in a transaction.", kUser, false, "", 0},
+      {"idle_session_timeout", K::kDuration, "0", "Sets the maximum allowed idle time between queries, when not in a transaction.", kUser, false, "", 0},
+      {"client_min_messages", K::kEnum, "notice", "Sets the message levels that are sent to the client.", kUser, false, "debug5|debug4|debug3|debug2|debug1|debug|log|notice|warning|error"},
+      {"log_min_messages", K::kEnum, "warning", "Sets the message levels that are logged.", kUser, false, "debug5|debug4|debug3|debug2|debug1|debug|info|notice|warning|error|log|fatal|panic"},
+      {"extra_float_digits", K::kInt, "1", "Sets the number of digits displayed for floating-point values.", kUser, false, "", -15, 3},
+      {"bytea_output", K::kEnum, "hex", "Sets the output format for bytea.", kUser, false, "hex|escape"},
+      {"synchronous_commit", K::kEnum, "on", "Sets the current transaction's synchronization level.", kUser, false, "local|remote_write|remote_apply|on|off"},
+      {"row_security", K::kBool, "on", "Enable row security."},
+      {"check_function_bodies", K::kBool, "on", "Check routine bodies during CREATE FUNCTION."},
+      {"escape_string_warning", K::kBool, "on", "Warn about backslash escapes in ordinary string literals."},
+      {"array_nulls", K::kBool, "on", "Enable input of NULL elements in arrays."},
+      {"xmloption", K::kEnum, "content", "Sets whether XML data is to be considered as documents or fragments.", kUser, false, "content|document"},
+      {"session_replication_role", K::kEnum, "origin", "Sets the session's behavior for triggers and rewrite rules.", kUser, false, "origin|replica|local"},
+      {"default_tablespace", K::kString, "", "Sets the default tablespace to create tables and indexes in."},
+      {"default_table_access_method", K::kString, "heap", "Sets the default table access method for new tables."},
+      {"default_text_search_config", K::kString, "pg_catalog.english", "Sets default text search configuration."},
+      {"lc_collate", K::kString, "C", "Shows the collation order locale.", kFixed},
+      {"lc_ctype", K::kString, "C", "Shows the character classification and case conversion locale.", kFixed},
+      {"lc_messages", K::kString, "C", "Sets the language in which messages are displayed."},
+      {"lc_monetary", K::kString, "C", "Sets the locale for formatting monetary amounts."},
+      {"lc_numeric", K::kString, "C", "Sets the locale for formatting numbers."},
+      {"lc_time", K::kString, "C", "Sets the locale for formatting date and time values."},
+      {"max_identifier_length", K::kInt, "63", "Shows the maximum identifier length.", kFixed},
+      {"max_index_keys", K::kInt, "32", "Shows the maximum number of index keys.", kFixed},
+      {"block_size", K::kInt, "8192", "Shows the size of a disk block.", kFixed},
+      {"max_connections", K::kInt, "10000", "Sets the maximum number of concurrent connections.", kFixed},
+      {"password_encryption", K::kEnum, "scram-sha-256", "Chooses the algorithm for encrypting passwords.", kUser, false, "scram-sha-256|md5"},
+      {"ssl", K::kBool, "off", "Enables SSL connections.", kFixed},
+      {"work_mem", K::kBytes, "4MB", "Sets the maximum memory to be used for query workspaces.", kUser, false, "", 64},
+      {"maintenance_work_mem", K::kBytes, "64MB", "Sets the maximum memory to be used for maintenance operations.", kUser, false, "", 1024},
+      {"effective_cache_size", K::kBytes, "4GB", "Sets the planner's assumption about the total size of the data caches.", kUser, false, "", 1},
+      {"random_page_cost", K::kReal, "4", "Sets the planner's estimate of the cost of a nonsequentially fetched disk page."},
+      {"seq_page_cost", K::kReal, "1", "Sets the planner's estimate of the cost of a sequentially fetched disk page."},
+      {"default_statistics_target", K::kInt, "100", "Sets the default statistics target.", kUser, false, "", 1, 10000},
+      {"jit", K::kBool, "off", "Allow JIT compilation."},
+      {"geqo", K::kBool, "on", "Enables genetic query optimization."},
+      {"enable_seqscan", K::kBool, "on", "Enables the planner's use of sequential-scan plans."},
+      {"enable_indexscan", K::kBool, "on", "Enables the planner's use of index-scan plans."},
+      {"enable_indexonlyscan", K::kBool, "on", "Enables the planner's use of index-only-scan plans."},
+      {"enable_bitmapscan", K::kBool, "on", "Enables the planner's use of bitmap-scan plans."},
+      {"enable_sort", K::kBool, "on", "Enables the planner's use of explicit sort steps."},
+      {"enable_hashagg", K::kBool, "on", "Enables the planner's use of hashed aggregation plans."},
+      {"enable_nestloop", K::kBool, "on", "Enables the planner's use of nested-loop join plans."},
+      {"enable_mergejoin", K::kBool, "on", "Enables the planner's use of merge join plans."},
+      {"enable_hashjoin", K::kBool, "on", "Enables the planner's use of hash join plans."},
+      {"enable_material", K::kBool, "on", "Enables the planner's use of materialization."},
+      {"max_parallel_workers_per_gather", K::kInt, "2", "Sets the maximum number of parallel processes per executor node.", kUser, false, "", 0, 1024},
+      {"plan_cache_mode", K::kEnum, "auto", "Controls the planner's selection of custom or generic plan.", kUser, false, "auto|force_generic_plan|force_custom_plan"},
+      {"quote_all_identifiers", K::kBool, "off", "When generating SQL fragments, quote all identifiers."},
+      {"log_statement", K::kEnum, "none", "Sets the type of statements logged.", kUser, false, "none|ddl|mod|all"},
+  };
+  return *kDefinitions;
+}
+
+}  // namespace orrery::sql
