@@ -113,87 +113,92 @@ TEST(RecordTest, T28DeadlineCountsAtTheFinalTimestamp) {
   EXPECT_FALSE(EndTxn(std::nullopt, mark, txn, {.deadline = S(150, 1)}, LocksLeft::kSome).error);
 }
 
-// Every order of up to six steps: the record is a one-way machine (T13), what a commit answered stays true, a
+// One history of the record, as its transaction and those that meet its locks see it.
+enum Step { kCommitSome, kCommitNone, kRollback, kBeat, kPushTs, kPushAbort, kQuery, kTime, kErase, kLease, kStepCount };
+
+struct History {
+  Range range;
+  Transaction txn = Writer(IsolationLevel::kReadCommitted);
+  std::optional<Timestamp> committed;
+  bool aborted = false;     // proven to somebody
+  bool locks_left = true;   // whether a lock of it can still be met
+
+  void Commit(LocksLeft left) {
+    auto r = range.End(txn, TxnStatus::kCommitted, left);
+    if (r.error) {
+      if (committed) {  // only "unknown" may be said of a committed one, never "aborted"
+        ASSERT_EQ(ReasonOf(r.error), RetryReason::kAbortedRecordGone);
+      }
+      return;
+    }
+    ASSERT_FALSE(aborted);
+    if (committed) {
+      ASSERT_EQ(*committed, r.commit_ts);
+    }
+    committed = r.commit_ts;
+    if (left == LocksLeft::kNone) locks_left = false;
+  }
+  void Rollback() {
+    auto r = range.End(txn, TxnStatus::kAborted);
+    if (r.error) return;
+    ASSERT_EQ(r.status == TxnStatus::kCommitted, committed.has_value());
+    aborted |= r.status == TxnStatus::kAborted;
+  }
+  void Push(PushType type) {
+    if (!locks_left) return;  // nobody pushes whom he does not meet
+    auto r = range.Push(txn, type, 1, S(130));
+    if (r.pushee.status == TxnStatus::kAborted) {
+      ASSERT_FALSE(committed);
+      aborted = true;
+    }
+    if (r.pushee.status == TxnStatus::kCommitted) {
+      ASSERT_EQ(r.pushee.meta.write_ts, *committed);
+    }
+  }
+  void Erase() {
+    if (!range.record || range.record->status == TxnStatus::kPending) return;
+    auto r = EraseRecord(*range.record);
+    range.Take(r.change, r.mark, txn.meta);
+    locks_left = false;
+  }
+  void MoveLease() {  // the next leaseholder knows only the summary
+    TimestampCache next(S(range.now));
+    next.RaiseLowWater(range.cache.Summarize());
+    range.cache = std::move(next);
+  }
+  void Do(int step) {
+    switch (step) {
+      case kCommitSome: return Commit(LocksLeft::kSome);
+      case kCommitNone: return Commit(LocksLeft::kNone);
+      case kRollback: return Rollback();
+      case kBeat: range.Heartbeat(txn); return;
+      case kPushTs: return Push(PushType::kTimestamp);
+      case kPushAbort: return Push(PushType::kAbort);
+      case kQuery: return Push(PushType::kQuery);
+      case kTime: range.now += 6; return;
+      case kErase: return Erase();
+      case kLease: return MoveLease();
+    }
+  }
+};
+
+// Every order of six steps: the record is a one-way machine (T13), what a commit answered stays true, a
 // replayed commit gives the same answer, and an aborted transaction never commits afterwards (T16).
 TEST(RecordTest, ExhaustiveSmallStateSpace) {
-  enum Step { kCommitSome, kCommitNone, kRollback, kBeat, kPushTs, kPushAbort, kQuery, kTime, kErase, kLease, kStepCount };
   constexpr int kDepth = 6;
   int64_t runs = 0, commits = 0, aborts = 0;
   std::vector<int> steps(kDepth, 0);
-  for (;;) {
+  for (int i = 0; i < kDepth;) {
     ++runs;
-    Range range;
-    Transaction txn = Writer(IsolationLevel::kReadCommitted);
-    std::optional<Timestamp> committed;
-    bool aborted = false;      // proven to somebody
-    bool locks_left = true;    // whether a lock of it can still be met
+    History history;
     for (int step : steps) {
-      switch (step) {
-        case kCommitSome:
-        case kCommitNone: {
-          auto r = range.End(txn, TxnStatus::kCommitted, step == kCommitNone ? LocksLeft::kNone : LocksLeft::kSome);
-          if (r.error) {
-            if (committed) {  // only "unknown" may be said of a committed one, never "aborted"
-              ASSERT_EQ(ReasonOf(r.error), RetryReason::kAbortedRecordGone);
-            }
-            break;
-          }
-          ASSERT_FALSE(aborted);
-          if (committed) {
-            ASSERT_EQ(*committed, r.commit_ts);
-          }
-          committed = r.commit_ts;
-          if (step == kCommitNone) locks_left = false;
-          break;
-        }
-        case kRollback: {
-          auto r = range.End(txn, TxnStatus::kAborted);
-          if (r.error) break;
-          ASSERT_EQ(r.status == TxnStatus::kCommitted, committed.has_value());
-          aborted |= r.status == TxnStatus::kAborted;
-          break;
-        }
-        case kBeat:
-          range.Heartbeat(txn);
-          break;
-        case kPushTs:
-        case kPushAbort:
-        case kQuery: {
-          if (!locks_left) break;  // nobody pushes whom he does not meet
-          const auto type = step == kPushTs ? PushType::kTimestamp : step == kPushAbort ? PushType::kAbort : PushType::kQuery;
-          auto r = range.Push(txn, type, 1, S(130));
-          if (r.pushee.status == TxnStatus::kAborted) {
-            ASSERT_FALSE(committed);
-            aborted = true;
-          }
-          if (r.pushee.status == TxnStatus::kCommitted) {
-            ASSERT_EQ(r.pushee.meta.write_ts, *committed);
-          }
-          break;
-        }
-        case kTime:
-          range.now += 6;
-          break;
-        case kErase:
-          if (range.record && range.record->status != TxnStatus::kPending) {
-            auto r = EraseRecord(*range.record);
-            range.Take(r.change, r.mark, txn.meta);
-            locks_left = false;
-          }
-          break;
-        case kLease: {  // the next leaseholder knows only the summary
-          TimestampCache next(S(range.now));
-          next.RaiseLowWater(range.cache.Summarize());
-          range.cache = std::move(next);
-          break;
-        }
-      }
+      history.Do(step);
+      if (testing::Test::HasFatalFailure()) return;
     }
-    commits += committed.has_value();
-    aborts += aborted;
-    int i = 0;
+    commits += history.committed.has_value();
+    aborts += history.aborted;
+    i = 0;
     while (i < kDepth && ++steps[i] == kStepCount) steps[i++] = 0;
-    if (i == kDepth) break;
   }
   EXPECT_EQ(runs, 1'000'000);
   EXPECT_GT(commits, runs / 10);

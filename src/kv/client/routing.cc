@@ -1,0 +1,98 @@
+#include "kv/client/routing.h"
+
+#include <algorithm>
+
+namespace orrery::kv {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+KeySpan ViewOf(const Span& span) { return {span.start, span.end}; }
+
+int Rank(const KvError& error) {
+  if (const auto* other = std::get_if<OtherError>(&error.detail)) {
+    return Code(other->code) == Code::kAmbiguous ? 6 : 5;
+  }
+  if (const auto* retry = std::get_if<TxnRetryError>(&error.detail)) return retry->aborted() ? 4 : 1;
+  if (std::holds_alternative<ConditionFailedError>(error.detail)) return 3;
+  if (std::holds_alternative<LockConflictError>(error.detail)) return 2;
+  return 5;
+}
+
+}  // namespace
+
+KeySpan KeySpanOf(const Request& request, const BatchHeader& header) {
+  const std::string_view anchor = header.txn ? std::string_view(header.txn->meta.anchor_key) : std::string_view();
+  return std::visit(
+      Overloaded{
+          [](const GetRequest& r) { return KeySpan{r.key, ""}; },
+          [](const PutRequest& r) { return KeySpan{r.key, ""}; },
+          [](const ConditionalPutRequest& r) { return KeySpan{r.key, ""}; },
+          [](const DeleteRequest& r) { return KeySpan{r.key, ""}; },
+          [](const ScanRequest& r) { return ViewOf(r.span); },
+          [](const ClearRangeRequest& r) { return ViewOf(r.span); },
+          [](const ResolveIntentRequest& r) { return ViewOf(r.span); },
+          [](const RefreshRequest& r) { return ViewOf(r.span); },
+          [&](const EndTxnRequest&) { return KeySpan{anchor, ""}; },
+          [&](const HeartbeatTxnRequest&) { return KeySpan{anchor, ""}; },
+          [](const PushTxnRequest& r) { return KeySpan{r.pushee.anchor_key, ""}; },
+          [](const GcRequest& r) { return r.keys.empty() ? KeySpan{} : KeySpan{r.keys.front().key, ""}; },
+          [](const AdminSplitRequest& r) { return KeySpan{r.split_key, ""}; },
+          [](const AdminTransferLeaseRequest&) { return KeySpan{}; },
+          [](const AdminChangeReplicasRequest&) { return KeySpan{}; },
+      },
+      request);
+}
+
+bool IsRetrySafe(const BatchRequest& request) {
+  const bool in_txn = request.header.txn.has_value();
+  return std::all_of(request.requests.begin(), request.requests.end(), [&](const Request& r) {
+    return std::visit(
+        Overloaded{
+            [&](const PutRequest&) { return in_txn; },
+            [&](const ConditionalPutRequest&) { return in_txn; },
+            [&](const DeleteRequest&) { return in_txn; },
+            [](const EndTxnRequest& e) { return e.outcome == TxnStatus::kAborted; },
+            [](const AdminChangeReplicasRequest&) { return false; },
+            [](const auto&) { return true; },
+        },
+        r);
+  });
+}
+
+bool HasConditionalPut(const BatchRequest& request) {
+  return std::any_of(request.requests.begin(), request.requests.end(),
+                     [](const Request& r) { return std::holds_alternative<ConditionalPutRequest>(r); });
+}
+
+bool IsReadOnly(const BatchRequest& request) {
+  return std::none_of(request.requests.begin(), request.requests.end(), [](const Request& r) { return IsWrite(r); });
+}
+
+Request WithSpan(const Request& request, Span span) {
+  Request out = request;
+  std::visit(
+      [&](auto& r) {
+        if constexpr (requires { r.span; }) r.span = std::move(span);
+      },
+      out);
+  return out;
+}
+
+const KvError& WorseOf(const KvError& a, const KvError& b) {
+  if (Rank(a) != Rank(b)) return Rank(a) > Rank(b) ? a : b;
+  const auto* ra = std::get_if<TxnRetryError>(&a.detail);
+  const auto* rb = std::get_if<TxnRetryError>(&b.detail);
+  return ra && rb && rb->retry_ts > ra->retry_ts ? b : a;
+}
+
+BatchResponse ErrorResponse(const Status& status) {
+  BatchResponse response;
+  response.error = FromStatus(status);
+  return response;
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,32 @@
+// What routing asks of a request: where it goes, whether it may be sent twice, how it is cut at a range's border.
+// Pure.
+#pragma once
+
+#include <string_view>
+
+#include "orrery/kv/api/batch.h"
+
+namespace orrery::kv {
+
+// Views into the request and header. Empty `end`: a point.
+struct KeySpan {
+  std::string_view start;
+  std::string_view end;
+  bool is_point() const { return end.empty(); }
+};
+KeySpan KeySpanOf(const Request& request, const BatchHeader& header);
+
+// Whether executing the batch twice has the effect of executing it once (T19).
+bool IsRetrySafe(const BatchRequest& request);
+bool HasConditionalPut(const BatchRequest& request);
+// Plain or locking reads without effect on the disk.
+bool IsReadOnly(const BatchRequest& request);
+// The request with its span replaced by a part of it. Precondition: it has a span.
+Request WithSpan(const Request& request, Span span);
+
+// The more telling of two errors of parts of one batch.
+const KvError& WorseOf(const KvError& a, const KvError& b);
+
+BatchResponse ErrorResponse(const Status& status);
+
+}  // namespace orrery::kv

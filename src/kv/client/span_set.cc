@@ -1,0 +1,56 @@
+#include "kv/client/span_set.h"
+
+#include <algorithm>
+
+namespace orrery::kv {
+namespace {
+
+// The first key after a point or span.
+std::string EndOf(const Span& span) { return span.is_point() ? span.start + '\0' : span.end; }
+
+size_t Cost(const Span& span) { return sizeof(Span) + span.start.size() + span.end.size(); }
+
+}  // namespace
+
+void SpanSet::Add(std::string_view start, std::string_view end) {
+  if (!spans_.empty() && spans_.back().start == start && spans_.back().end == end) return;
+  spans_.push_back({std::string(start), std::string(end)});
+  bytes_ += Cost(spans_.back());
+  sorted_ = spans_.size() == 1;
+  if (bytes_ > bytes_max_) Condense();
+}
+
+const std::vector<Span>& SpanSet::Normalised() {
+  if (sorted_) return spans_;
+  std::sort(spans_.begin(), spans_.end(), [](const Span& a, const Span& b) { return a.start < b.start; });
+  std::vector<Span> merged;
+  bytes_ = 0;
+  for (Span& span : spans_) {
+    if (!merged.empty() && span.start < EndOf(merged.back())) {
+      if (EndOf(span) > EndOf(merged.back())) merged.back().end = EndOf(span);
+      continue;
+    }
+    merged.push_back(std::move(span));
+  }
+  spans_ = std::move(merged);
+  for (const Span& span : spans_) bytes_ += Cost(span);
+  sorted_ = true;
+  return spans_;
+}
+
+void SpanSet::Condense() {
+  Normalised();
+  while (bytes_ > bytes_max_ / 2 && spans_.size() > 1) {
+    std::vector<Span> wider;
+    bytes_ = 0;
+    for (size_t i = 0; i < spans_.size(); i += 2) {
+      Span span = std::move(spans_[i]);
+      if (i + 1 < spans_.size()) span.end = EndOf(spans_[i + 1]);
+      bytes_ += Cost(span);
+      wider.push_back(std::move(span));
+    }
+    spans_ = std::move(wider);
+  }
+}
+
+}  // namespace orrery::kv

@@ -1,0 +1,109 @@
+// TxnCoordinator: drives one transaction. Each batch passes these stages, outermost first; the place of each
+// has its reason:
+//
+//   usable?       a transaction that was aborted (heartbeat) or failed sends nothing more
+//   lock tracker  anchors the record, notes what will be locked *before* it is sent: what may have been
+//                 written is resolved at the end, whatever the answer says. Starts the heartbeat
+//   sequence      numbers the requests (T19, T30); a re-send below keeps its numbers
+//   refresher     below the sequence numbers, so that a batch is sent again at a later timestamp as itself;
+//                 notes what was read only when the answer is there (T12)
+//   committer     joins EndTxn to the last batch if one range holds all of it (1PC), else sends it after
+//   DistSender    ranges, leaseholders, retries of the way
+//
+// Uncertainty (T11): the limit is fixed for the transaction. Under READ COMMITTED each statement is a reader of
+// its own which begins when the statement does, so BeginStatement sets a new limit; a restart of the statement
+// keeps it. Not thread-safe (kv::Txn).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kv/client/background.h"
+#include "kv/client/span_set.h"
+
+namespace orrery::kv {
+
+// What all coordinators of a client share.
+struct CoordinatorEnv {
+  const KvClientOptions& options;
+  DistSender& sender;
+  HybridClock& clock;
+  runtime::Random& random;
+  Background& background;
+};
+
+class TxnCoordinator : public Txn {
+ public:
+  TxnCoordinator(CoordinatorEnv env, const TxnOptions& options);
+  ~TxnCoordinator() override;
+
+  Status Run(const runtime::Context& context, Batch& batch) override;
+  Status RunAndCommit(const runtime::Context& context, Batch& batch) override;
+  Status Commit(const runtime::Context& context) override;
+  Status Rollback(const runtime::Context& context) override;
+  void BeginStatement() override;
+  Status Restart(const runtime::Context& context, const Status& retry_error) override;
+  Status RestartStatement(const runtime::Context& context, const Status& retry_error) override;
+  uint32_t CreateSavepoint() override { return last_sequence_; }
+  Status RollbackTo(const runtime::Context& context, uint32_t savepoint) override;
+  IsolationLevel isolation() const override { return isolation_; }
+  Timestamp read_timestamp() const override { return txn().read_ts; }
+  Timestamp commit_timestamp() const override { return commit_ts_; }
+  std::string id() const override;
+  bool has_writes() const override { return !write_sequences_.empty(); }
+  void LimitCommit(Timestamp deadline) override { deadline_ = std::min(deadline_, deadline); }
+
+ private:
+  enum class State : uint8_t {
+    kOpen,
+    kAborted,   // by others: only Restart (as a new transaction) or Rollback
+    kFailed,    // after an error that leaves its effects unknown: only Rollback
+    kFinished,
+  };
+
+  Transaction& txn() { return *request_.header.txn; }
+  const Transaction& txn() const { return *request_.header.txn; }
+
+  // Stages.
+  Status CheckUsable();
+  void Reset();
+  void TrackLocks(const Batch& batch);
+  void ForgetLocks();
+  void NumberRequests();
+  bool MayMoveReads() const;
+  Status SendAndRecover(const runtime::Context& context, DistSender::Pieces pieces, BatchResponse& response);
+  Status Recover(const runtime::Context& context, const Status& error);
+  Status Refresh(const runtime::Context& context, Timestamp to);
+  void NoteReads(const std::vector<Request>& requests, const std::vector<Response>& responses);
+  Status Failed(const std::vector<Request>& requests, uint32_t first_sequence, Status error);
+  void MoveTo(Timestamp ts);
+
+  // txn_commit.cc
+  static bool FitsOnePhase(const Batch& batch);
+  Status CommitInOnePhase(const runtime::Context& context, Batch& batch);
+  Status CommitWrites(const runtime::Context& context);
+  Status CheckDeadline() const;
+  EndTxnRequest EndRequest();
+  Status FinishCommit(const runtime::Context& context, const BatchResponse& response);
+  Status ResolveAmbiguity(const runtime::Context& context, const Status& error);
+  void Release(const runtime::Context& context, TxnStatus status);
+
+  const CoordinatorEnv env_;
+  const IsolationLevel isolation_;
+  const int32_t priority_;
+  State state_ = State::kOpen;
+  BatchRequest request_;  // re-used; its header's transaction is *the* transaction
+  uint32_t last_sequence_ = 0;
+  std::vector<uint32_t> write_sequences_;  // of batches with writes that were not rolled back
+  SpanSet locks_;
+  SpanSet reads_;             // SERIALIZABLE only
+  Timestamp refreshed_to_;    // all reads hold up to here
+  bool txn_has_read_ = false;
+  bool statement_has_read_ = false;
+  std::shared_ptr<Heartbeat> heartbeat_;
+  Timestamp deadline_ = Timestamp::Max();
+  Timestamp commit_ts_;
+};
+
+}  // namespace orrery::kv

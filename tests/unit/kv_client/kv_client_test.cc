@@ -1,0 +1,343 @@
+#include "orrery/kv/client/kv_client.h"
+
+#include <gtest/gtest.h>
+
+#include "kv/client/span_set.h"
+#include "unit/kv_client/mini_server.h"
+
+namespace orrery::kv {
+namespace {
+
+class KvClientTest : public ::testing::Test {
+ protected:
+  KvClientTest() {
+    cluster_.Split("\x08m", NodeId(2));
+    Reset();
+  }
+  void Reset(size_t span_bytes_max = 1 << 20) {
+    KvClientOptions options;
+    options.routing.node = NodeId(9);
+    options.span_bytes_max = span_bytes_max;
+    client_ = KvClient::Create(options, {runtime_, clock_, [this] { return cluster_.FirstRange(); }, &cluster_});
+    db_ = &client_->database();
+  }
+  static std::string K(const std::string& k) { return "\x08" + k; }
+  Status Put(Txn& txn, const std::string& key, const std::string& value) {
+    Batch batch;
+    batch.Put(K(key), value);
+    return txn.Run(context_, batch);
+  }
+  std::string Get(Txn& txn, const std::string& key) {
+    Batch batch;
+    batch.Get(K(key));
+    Status s = txn.Run(context_, batch);
+    if (!s.ok()) return s.ToString();
+    return std::get<GetResponse>(batch.responses[0]).value.value_or("-");
+  }
+  std::string Committed(const std::string& key) { return cluster_.Committed(K(key)).value_or("-"); }
+  Status AutoCommit(const std::vector<std::pair<std::string, std::string>>& writes) {
+    auto txn = db_->Begin({});
+    Batch batch;
+    for (const auto& [key, value] : writes) batch.Put(K(key), value);
+    Status status = txn->RunAndCommit(context_, batch);
+    if (!status.ok()) {
+      EXPECT_TRUE(txn->Rollback(context_).ok());
+    }
+    return status;
+  }
+  std::unique_ptr<Txn> Serializable() { return db_->Begin({.isolation = IsolationLevel::kSerializable}); }
+
+  InlineRuntime runtime_;
+  runtime::Context context_{runtime_};
+  HybridClock clock_{runtime_.clock(), {}};
+  MiniCluster cluster_{clock_};
+  std::unique_ptr<KvClient> client_;
+  Database* db_ = nullptr;
+};
+
+TEST_F(KvClientTest, OneRangeCommitsInOneBatch) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}, {"b", "2"}}).ok());
+  EXPECT_EQ(cluster_.log.back(), "n1 r2 Put Put EndTxn");
+  EXPECT_EQ(Committed("b"), "2");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  EXPECT_EQ(cluster_.record_count(), 0u);
+}
+
+TEST_F(KvClientTest, TwoRangesCommitInTwoPhases) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}, {"z", "2"}}).ok());
+  EXPECT_EQ(Committed("a") + Committed("z"), "12");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  EXPECT_EQ(cluster_.record_count(), 1u);
+  const std::vector<std::string> tail(cluster_.log.end() - 5, cluster_.log.end());
+  EXPECT_EQ(tail, (std::vector<std::string>{"n2 r3 Put", "n1 r2 Put", "n1 r2 EndTxn", "n2 r3 Resolve", "n1 r2 Resolve"}));
+}
+
+TEST_F(KvClientTest, ReadOnlyCommitSendsNothing) {
+  auto txn = Serializable();
+  EXPECT_EQ(Get(*txn, "a"), "-");
+  const size_t before = cluster_.log.size();
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(cluster_.log.size(), before);
+  EXPECT_EQ(txn->commit_timestamp(), txn->read_timestamp());
+}
+
+TEST_F(KvClientTest, FollowsLeasesAndSplits) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}, {"d", "4"}}).ok());
+  cluster_.MoveLease(K("a"), NodeId(3));
+  ASSERT_TRUE(AutoCommit({{"a", "2"}}).ok());
+  EXPECT_EQ(cluster_.log.back(), "n3 r2 Put EndTxn");
+  cluster_.Split(K("c"), NodeId(1));
+  ASSERT_TRUE(AutoCommit({{"a", "3"}, {"d", "5"}}).ok());
+  EXPECT_EQ(Committed("a") + Committed("d"), "35");
+}
+
+TEST_F(KvClientTest, ScansAcrossRangesWithAndWithoutLimits) {
+  cluster_.Split(K("f"), NodeId(3));
+  for (const char* key : {"a", "c", "g", "i", "n", "p"}) ASSERT_TRUE(AutoCommit({{key, key}}).ok());
+  for (uint64_t limit : {0, 1, 2, 4}) {
+    for (auto direction : {Direction::kForward, Direction::kReverse}) {
+      std::string seen;
+      std::optional<Span> rest = Span{K("a"), K("zz")};
+      for (int i = 0; rest && i < 10; ++i) {
+        auto txn = Serializable();
+        Batch batch;
+        batch.max_keys = limit;
+        batch.Scan(*rest, direction);
+        ASSERT_TRUE(txn->Run(context_, batch).ok());
+        auto& scan = std::get<ScanResponse>(batch.responses[0]);
+        ASSERT_TRUE(limit == 0 || scan.rows.count() <= limit);
+        for (auto cursor = scan.rows.Begin(); cursor.Next();) seen += cursor.value();
+        rest = scan.resume;
+      }
+      EXPECT_EQ(seen, direction == Direction::kForward ? "acginp" : "pnigca") << limit;
+    }
+  }
+  Batch batch;  // Database::Read over several ranges
+  batch.Scan({K("a"), K("zz")});
+  Timestamp read_ts;
+  ASSERT_TRUE(db_->Read(context_, batch, &read_ts).ok());
+  EXPECT_EQ(std::get<ScanResponse>(batch.responses[0]).rows.count(), 6u);
+  EXPECT_FALSE(read_ts.IsZero());
+}
+
+TEST_F(KvClientTest, T12RefreshLetsASerializableCommitLater) {
+  ASSERT_TRUE(AutoCommit({{"x", "1"}}).ok());
+  auto txn = Serializable();
+  EXPECT_EQ(Get(*txn, "x"), "1");
+  // Somebody reads y later than we began, so that our write of y must go above that.
+  Batch read;
+  read.Get(K("y"));
+  ASSERT_TRUE(db_->Read(context_, read).ok());
+  const Timestamp before = txn->read_timestamp();
+  ASSERT_TRUE(Put(*txn, "y", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_GT(txn->commit_timestamp(), before);
+  EXPECT_EQ(txn->commit_timestamp(), txn->read_timestamp());
+}
+
+TEST_F(KvClientTest, T12ChangedReadFailsTheRefresh) {
+  for (size_t budget : {size_t(1) << 20, size_t(64)}) {  // the small one widens its spans
+    Reset(budget);
+    auto txn = Serializable();
+    for (const char* key : {"b", "d", "x"}) Get(*txn, key);
+    ASSERT_TRUE(AutoCommit({{"x", "changed"}}).ok());
+    Batch read;
+    read.Get(K("y"));
+    ASSERT_TRUE(db_->Read(context_, read).ok());
+    ASSERT_TRUE(Put(*txn, "y", "2").ok());
+    Status status = txn->Commit(context_);
+    ASSERT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
+    EXPECT_EQ(status.sqlstate(), "40001");
+    ASSERT_TRUE(txn->Restart(context_, status).ok());
+    EXPECT_EQ(Get(*txn, "x"), "changed");
+    EXPECT_EQ(Get(*txn, "y"), "-");  // T9: the former epoch's write is void
+    ASSERT_TRUE(txn->Rollback(context_).ok());
+    EXPECT_EQ(cluster_.intent_count(), 0u);
+  }
+}
+
+TEST_F(KvClientTest, WriteConflictByIsolationLevel) {
+  for (auto level : {IsolationLevel::kReadCommitted, IsolationLevel::kRepeatableRead, IsolationLevel::kSerializable}) {
+    auto txn = db_->Begin({.isolation = level});
+    Get(*txn, "k");
+    ASSERT_TRUE(AutoCommit({{"k", "other"}}).ok());
+    Status status = Put(*txn, "k", "mine");
+    ASSERT_NE(GetError<TxnRetryError>(status), nullptr) << int(level);
+    EXPECT_EQ(txn->RestartStatement(context_, status).ok(), level == IsolationLevel::kReadCommitted);
+    if (level == IsolationLevel::kReadCommitted) {
+      EXPECT_EQ(Get(*txn, "k"), "other");
+      ASSERT_TRUE(Put(*txn, "k", "mine").ok());
+      ASSERT_TRUE(txn->Commit(context_).ok());
+      EXPECT_EQ(Committed("k"), "mine");
+    }
+    ASSERT_TRUE(txn->Rollback(context_).ok());
+    EXPECT_EQ(cluster_.intent_count(), 0u);
+  }
+}
+
+TEST_F(KvClientTest, BlindWriteMovesUpByItself) {
+  auto txn = Serializable();
+  ASSERT_TRUE(AutoCommit({{"k", "other"}}).ok());
+  ASSERT_TRUE(Put(*txn, "k", "mine").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("k"), "mine");
+}
+
+TEST_F(KvClientTest, T30SavepointsHideWrites) {
+  auto txn = db_->Begin({});
+  ASSERT_TRUE(Put(*txn, "k", "1").ok());
+  const uint32_t savepoint = txn->CreateSavepoint();
+  ASSERT_TRUE(Put(*txn, "k", "2").ok());
+  ASSERT_TRUE(Put(*txn, "z", "2").ok());
+  ASSERT_TRUE(txn->RollbackTo(context_, savepoint).ok());
+  EXPECT_EQ(Get(*txn, "k"), "1");
+  EXPECT_EQ(Get(*txn, "z"), "-");
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("k") + Committed("z"), "1-");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
+TEST_F(KvClientTest, FailedConditionHasNoEffectOnAnyRange) {
+  ASSERT_TRUE(AutoCommit({{"z", "there"}}).ok());
+  auto txn = db_->Begin({});
+  ASSERT_TRUE(Put(*txn, "b", "kept").ok());
+  Batch batch;
+  batch.Put(K("a"), "1");
+  batch.Insert(K("z"), "2");
+  Status status = txn->Run(context_, batch);
+  ASSERT_NE(GetError<ConditionFailedError>(status), nullptr) << status.ToString();
+  EXPECT_EQ(Get(*txn, "a"), "-");
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("a") + Committed("b") + Committed("z"), "-keptthere");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
+TEST_F(KvClientTest, DestroyedAndRolledBackTransactionsLeaveNothing) {
+  {
+    auto txn = db_->Begin({});
+    ASSERT_TRUE(Put(*txn, "a", "1").ok());
+    ASSERT_TRUE(Put(*txn, "z", "1").ok());
+    ASSERT_TRUE(txn->Rollback(context_).ok());
+    ASSERT_TRUE(txn->Rollback(context_).ok());
+    EXPECT_FALSE(Put(*txn, "a", "1").ok());
+  }
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  EXPECT_EQ(Committed("a"), "-");
+}
+
+bool IsCommit(const BatchRequest& request) {
+  const auto* end = std::get_if<EndTxnRequest>(&request.requests.back());
+  return end && end->outcome == TxnStatus::kCommitted;
+}
+
+// T18: whatever is lost on the way, the answer is true or says that it is not known.
+TEST_F(KvClientTest, T18LostCommitsAreFoundOut) {
+  for (bool two_ranges : {false, true}) {
+    for (auto lost : {MiniCluster::Fate::kLoseRequest, MiniCluster::Fate::kLoseAnswer}) {
+      int losses = 0;
+      cluster_.fate = [&](const BatchRequest& request) {
+        return IsCommit(request) && losses++ == 0 ? lost : MiniCluster::Fate::kDeliver;
+      };
+      const std::string value = std::to_string(two_ranges) + std::to_string(int(lost));
+      std::vector<std::pair<std::string, std::string>> writes{{"a", value}};
+      if (two_ranges) writes.push_back({"z", value});
+      Status status = AutoCommit(writes);
+      EXPECT_EQ(losses, 1);
+      EXPECT_EQ(status.ok(), lost == MiniCluster::Fate::kLoseAnswer) << status.ToString();
+      if (!status.ok()) {
+        EXPECT_EQ(status.sqlstate(), "40001");  // proven
+      }
+      EXPECT_EQ(Committed("a") == value, status.ok());
+      EXPECT_EQ(cluster_.intent_count(), 0u);
+    }
+  }
+}
+
+TEST_F(KvClientTest, T18NothingAnswersAnyMore) {
+  bool cut = false;
+  cluster_.fate = [&](const BatchRequest& request) {
+    cut |= IsCommit(request);
+    return cut ? MiniCluster::Fate::kLoseAnswer : MiniCluster::Fate::kDeliver;
+  };
+  Status status = AutoCommit({{"a", "1"}});
+  EXPECT_EQ(status.code(), Code::kAmbiguous) << status.ToString();
+  EXPECT_EQ(status.sqlstate(), "40003");
+  EXPECT_EQ(Committed("a"), "1");
+}
+
+TEST_F(KvClientTest, T19LostWritesAreSentAgainOnce) {
+  auto txn = db_->Begin({});
+  int losses = 0;
+  cluster_.fate = [&](const BatchRequest&) {
+    return losses++ < 2 ? MiniCluster::Fate::kLoseAnswer : MiniCluster::Fate::kDeliver;
+  };
+  Batch batch;
+  batch.Insert(K("a"), "1");
+  Status status = txn->Run(context_, batch);  // the replay finds its own write, not a conflict
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("a"), "1");
+}
+
+TEST_F(KvClientTest, T28DeadlineIsCheckedOnEveryPath) {
+  for (const char* second : {"b", "z"}) {
+    auto txn = db_->Begin({});
+    txn->LimitCommit(txn->read_timestamp());
+    Batch batch;
+    batch.Put(K("a"), "1");
+    batch.Put(K(second), "1");
+    Status status = txn->RunAndCommit(context_, batch);
+    const auto* retry = GetError<TxnRetryError>(status);
+    ASSERT_NE(retry, nullptr) << status.ToString();
+    EXPECT_EQ(retry->reason, RetryReason::kDeadlineExceeded);
+    ASSERT_TRUE(txn->Rollback(context_).ok());
+    EXPECT_EQ(Committed("a"), "-");
+  }
+}
+
+TEST_F(KvClientTest, CountersAndLists) {
+  EXPECT_EQ(*db_->AllocateIds(context_, kNextDescriptorId, 5), 1u);
+  EXPECT_EQ(*db_->AllocateIds(context_, kNextDescriptorId, 1), 6u);
+  auto ranges = db_->ListRanges(context_, {std::string(kTableDataStart), std::string(kMaxKey)});
+  ASSERT_TRUE(ranges.ok()) << ranges.status().ToString();
+  EXPECT_EQ(ranges->size(), 2u);
+}
+
+TEST(SpanSetTest, NeverForgets) {
+  for (size_t budget : {100, 400, 10'000}) {
+    SpanSet set(budget);
+    std::vector<Span> added;
+    for (int i = 0; i < 100; ++i) {
+      Span span{"k" + std::to_string(i * 7919 % 1000), ""};
+      if (i % 5 == 0) span.end = span.start + "5";
+      added.push_back(span);
+      set.Add(span.start, span.end);
+    }
+    const auto spans = set.Normalised();
+    for (const Span& span : added) {
+      bool covered = false;
+      for (const Span& s : spans) {
+        covered |= s.Contains(span.start) && (span.is_point() || (!s.is_point() && s.end >= span.end));
+      }
+      EXPECT_TRUE(covered) << span.start << " with " << budget;
+    }
+    for (size_t i = 1; i < spans.size(); ++i) EXPECT_LT(spans[i - 1].start, spans[i].start);
+  }
+}
+
+TEST(RangeCacheTest, HigherGenerationWins) {
+  RangeCache cache;
+  RangeDescriptor whole{.range = RangeId(1), .start = "a", .end = "z", .generation = RangeGeneration(1)};
+  EXPECT_TRUE(cache.Insert(whole));
+  EXPECT_FALSE(cache.Insert(whole));
+  RangeDescriptor right{.range = RangeId(2), .start = "m", .end = "z", .generation = RangeGeneration(2)};
+  EXPECT_TRUE(cache.Insert(right));
+  EXPECT_FALSE(cache.Find("b"));  // the old whole overlapped it
+  EXPECT_EQ(cache.Find("n")->descriptor->range, RangeId(2));
+  EXPECT_FALSE(cache.Insert(whole));
+  cache.Evict(whole);
+  EXPECT_EQ(cache.size(), 1u);
+}
+
+}  // namespace
+}  // namespace orrery::kv
