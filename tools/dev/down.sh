@@ -11,22 +11,24 @@ Stops the nodes that ./dev up started there (drains, then ends them). Their data
   esac
 done
 [ -d "$dir" ] || { say "No cluster in $dir."; exit 0; }
+dir=$(cd "$dir" && pwd)
+# Only a dbserver of this folder: a pid may have been given to another process since, or be that of a dead one.
+running() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF -- "--store $dir/node"; } 2>/dev/null
 pids=()
 for file in "$dir"/node*/pid; do
   [ -f "$file" ] || continue
   pid=$(cat "$file")
-  # Only a dbserver of this folder: a pid may have been given to another process since.
-  if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "${file%/pid}/store"; then
+  if running "$pid"; then
     kill -TERM "$pid" 2>/dev/null && pids+=("$pid")
   fi
   rm -f "$file"
 done
 for pid in "${pids[@]}"; do
   for ((i = 0; i < 150; i++)); do
-    kill -0 "$pid" 2>/dev/null || break
+    running "$pid" || break
     sleep 0.1
   done
-  if kill -0 "$pid" 2>/dev/null; then
+  if running "$pid"; then
     say "Process $pid did not drain within 15 s: killed."
     kill -KILL "$pid" 2>/dev/null || true
   fi

@@ -42,7 +42,11 @@ fi
 join=""
 for ((k = 1; k <= NODES; k++)); do join+="${join:+,}127.0.0.1:$((PORT + 99 + k))"; done
 
-running() { [ -f "$dir/node$1/pid" ] && kill -0 "$(cat "$dir/node$1/pid")" 2>/dev/null; }
+# Asks for the command line, not for the number: that may be another process by now, or a dead one nobody has reaped.
+running() {
+  local pid
+  pid=$(cat "$dir/node$1/pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "$dir/node$1/store"
+} 2>/dev/null
 
 for ((k = 1; k <= NODES; k++)); do
   running "$k" && continue
