@@ -1,6 +1,11 @@
 #!/usr/bin/python3
 """The harness tested: outcomes of every SQLSTATE (H1), and that each checker reports what is planted (H9)."""
 
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -85,8 +90,18 @@ class GapTest(unittest.TestCase):
 
 class RangesTest(unittest.TestCase):
     def test_parse(self):
-        text = '[{"range_id": 1, "start_key": "", "leaseholder": 2, "replicas": [1, 2, 3]}]'
-        self.assertEqual(servers.parse_ranges(text), [{"id": 1, "leaseholder": 2, "start": "", "replicas": [1, 2, 3]}])
+        def replica(node, lease_here, applied):
+            return {"range": 7, "start": "/Table/100", "generation": 3, "lease_here": lease_here, "applied": applied,
+                    "replicas": [{"node": n} for n in (1, 2, 4)]}
+
+        # Node 3 lost its store and came back as node 4 on the same address.
+        text = json.dumps({"nodes": [
+            {"node": 1, "live": True, "sql": "127.0.0.1:10", "range_list": [replica(1, True, 50)]},
+            {"node": 2, "live": False, "sql": "127.0.0.1:11"},
+            {"node": 3, "live": False, "sql": "127.0.0.1:12"},
+            {"node": 4, "live": True, "sql": "127.0.0.1:12", "range_list": [replica(4, False, 40)]}]})
+        found = servers.parse_ranges(text, {10: 1, 11: 2, 12: 3})[7]
+        self.assertEqual((found.leaseholder, found.replicas, found.applied), (1, [1, 2, 3], {1: 50, 3: 40}))
 
 
 RUN = None
@@ -157,10 +172,6 @@ class PlantedTest(unittest.TestCase):
 
 class ProcessesTest(unittest.TestCase):
     def test_guardian_ends_what_a_killed_run_leaves(self):
-        import os
-        import pathlib
-        import subprocess
-        import tempfile
         folder = pathlib.Path(tempfile.mkdtemp(prefix="orrery-guardian-"))
         writer = processes.start_guardian(str(folder))
         (folder / "x").touch()

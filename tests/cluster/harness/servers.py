@@ -92,12 +92,13 @@ class Cluster:
         return self.run.command([self.run.bin / "dbctl", *words, "--host", self.rpc_address(at), "--format", "json"], 30)
 
     def ranges(self, at=None):
-        """[{id, leaseholder, replicas: [node, …]}, …] as a node reports them."""
-        return parse_ranges(self.dbctl("range", "list", at=at))
+        """{range id: Range} as the nodes report them to one of them."""
+        ports = {node.port: node.number for node in self.nodes.values()}
+        return parse_ranges(self.dbctl("range", "list", at=at), ports)
 
     def leases(self, at=None):
         """How many ranges each node leads."""
-        return Counter(r["leaseholder"] for r in self.ranges(at) if r["leaseholder"])
+        return Counter(r.leaseholder for r in self.ranges(at).values() if r.leaseholder)
 
     def busiest(self):
         """The node that leads most ranges; ties by number."""
@@ -105,20 +106,70 @@ class Cluster:
         check(bool(leases), "no range has a leaseholder")
         return max(sorted(leases), key=leases.get)
 
-    def whole(self, replica_count):
-        """Every range has a leaseholder and as many replicas, all on nodes that live."""
+    def unwhole(self):
+        """Why the ranges are not whole yet, or "": each wants a leaseholder, a replica on every node (on three of
+        more than three), and each of these replicas to have applied what the leaseholder had applied."""
         try:
             ranges = self.ranges()
-        except Failure:
-            return False
-        return bool(ranges) and all(r["leaseholder"] and len(r["replicas"]) >= replica_count for r in ranges)
+        except Failure as failure:
+            return str(failure)
+        if not ranges:
+            return "no node reports a range"
+        wanted = min(3, self.node_count) if self.node_count != 2 else 1
+        for r in ranges.values():
+            if not r.leaseholder:
+                return f"range {r.id} has no leaseholder"
+            if len(r.replicas) < wanted or None in r.replicas:
+                return f"range {r.id} has replicas on {r.replicas}"
+            behind = [n for n in r.replicas if r.applied.get(n, -1) < r.applied[r.leaseholder]]
+            if behind and r.leaseholder in r.applied:
+                return f"range {r.id}: nodes {behind} have applied {r.applied}, the leaseholder is {r.leaseholder}"
+        return ""
+
+    def wait_whole(self, seconds):
+        """Waits until every replica is there and has caught up; returns how long it took."""
+        begin = time.monotonic()
+        while True:
+            reason = self.unwhole()
+            took = time.monotonic() - begin
+            if not reason:
+                return took
+            check(took < seconds, f"ranges are not whole after {seconds} s: {reason}")
+            time.sleep(0.1)
 
 
-def parse_ranges(text):
-    document = json.loads(text)
-    ranges = document["ranges"] if isinstance(document, dict) else document
-    return [{"id": r["range_id"], "leaseholder": r.get("leaseholder") or 0, "start": r.get("start_key", ""),
-             "replicas": r["replicas"]} for r in ranges]
+class Range:
+    """`replicas`: node numbers; None for one on a node that is not of this cluster any more. `applied`: node number → index."""
+
+    def __init__(self, number, start):
+        self.id, self.start = number, start
+        self.leaseholder, self.replicas, self.applied = None, [], {}
+
+
+def parse_ranges(text, ports):
+    """`text`: dbctl range list --format json. `ports`: SQL port → our number of the node."""
+    nodes = json.loads(text)["nodes"]
+    number_of = {}
+    for node in nodes:
+        if node["live"]:
+            number_of[node["node"]] = ports.get(int(node["sql"].rsplit(":", 1)[1]))
+    # A dead node keeps its number unless a live one has taken its address: then it is a node of the past.
+    for node in nodes:
+        number = ports.get(int(node["sql"].rsplit(":", 1)[1]))
+        if not node["live"] and number not in number_of.values():
+            number_of[node["node"]] = number
+    ranges, generations = {}, {}
+    for node in nodes:
+        number = number_of.get(node["node"])
+        for report in node.get("range_list", []):
+            r = ranges.setdefault(report["range"], Range(report["range"], report["start"]))
+            r.applied[number] = report["applied"]
+            if report["lease_here"]:
+                r.leaseholder = number
+            if report["generation"] >= generations.get(r.id, -1):
+                generations[r.id] = report["generation"]
+                r.replicas = [number_of.get(x["node"]) for x in report["replicas"]]
+    return ranges
 
 
 class PostgresServer:
@@ -199,7 +250,7 @@ class PostgresServer:
 
     def ranges(self, at=None):
         del at
-        return [{"id": 1, "leaseholder": 1, "replicas": list(self.nodes), "start": ""}]
+        return {}
 
     def leases(self, at=None):
         del at
@@ -208,9 +259,12 @@ class PostgresServer:
     def busiest(self):
         return 1
 
-    def whole(self, replica_count):
-        del replica_count
-        return True
+    def unwhole(self):
+        return ""
+
+    def wait_whole(self, seconds):
+        del seconds
+        return 0.0
 
 
 def make(run, node_count=3, name="cluster"):

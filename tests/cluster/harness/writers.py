@@ -6,6 +6,7 @@ judged completely: every acknowledged row there, none that was refused, every ba
 """
 
 import hashlib
+import itertools
 import random
 import threading
 import time
@@ -32,14 +33,14 @@ def create_tables(server, number):
 class Writers:
     """`gateways`: the node numbers to connect to, in turn. Change it at any time; a writer whose connection broke takes the next."""
 
-    def __init__(self, server, gateways, count=8, seed=0, op_timeout=12.0, pause=0.0):
+    def __init__(self, server, gateways, count=8, seed=0, op_timeout=12.0, pause=0.0, beside=None):
+        """`beside`: other writers whose history and names these share."""
         self.server, self.gateways, self.pause = server, list(gateways), pause
-        self.history = history.History()
+        self.history = beside.history if beside else history.History()
+        self._names = beside._names if beside else itertools.count(1)
         self._op_timeout = op_timeout
         self._stop = threading.Event()
         self._random = random.Random(seed)
-        self._process_mutex = threading.Lock()
-        self._next_process = 0
         self._threads = [threading.Thread(target=self._run, args=(random.Random(self._random.random()),), daemon=True)
                          for _ in range(count)]
 
@@ -66,9 +67,7 @@ class Writers:
 
     def _new_process(self):
         """A writer whose operation ended with unknown outcome goes on under a new name."""
-        with self._process_mutex:
-            self._next_process += 1
-            return self._next_process
+        return next(self._names)
 
     def _connect(self):
         gateways = self.gateways

@@ -55,7 +55,7 @@ class FileRun {
     }
     switch (record.kind) {
       case Kind::kProtocol:
-        extended_ = record.argument == "extended";
+        extended_ = (record.argument == "default" ? options_.protocol : record.argument) == "extended";
         break;
       case Kind::kOnly:
         skip_ = !record.argument.starts_with(postgres_ ? "server=postgres" : "server=orrerydb");

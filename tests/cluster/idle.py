@@ -1,0 +1,42 @@
+#!/usr/bin/python3
+"""What three nodes with some 20 ranges cost while nobody asks anything. Bounds are generous; the goals are printed beside."""
+
+import time
+
+from harness import processes, run as run_module, servers
+from harness.run import check
+
+CPU_GOAL, CPU_MAX = 0.03, 0.15  # of one core, all nodes together
+RSS_GOAL, RSS_MAX = 150, 400  # MB, each node
+
+
+def add_options(parser):
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--ranges", type=int, default=20)
+
+
+def test(run):
+    cluster = servers.Cluster(run)
+    run.say(f"cluster ready after {cluster.up():.1f} s")
+    with cluster.session(1) as session:
+        made = 0
+        while len(cluster.ranges()) < run.options.ranges and made < run.options.ranges:
+            made += 1
+            session.query(f"CREATE TABLE idle_{made} (id int PRIMARY KEY, v text)")
+            session.query(f"INSERT INTO idle_{made} VALUES (1, 'x')")
+    count = len(cluster.ranges())
+    check(count >= run.options.ranges, f"only {count} ranges after {made} tables: a table is not a range of its own")
+    time.sleep(5)  # what the tables left to do
+    pids = [node.pid for node in cluster.nodes.values()]
+    before, begin = processes.cpu_seconds(pids), time.monotonic()
+    time.sleep(run.options.seconds)
+    share = (processes.cpu_seconds(pids) - before) / (time.monotonic() - begin)
+    resident = {n: processes.resident_bytes(node.pid) / 1e6 for n, node in cluster.nodes.items()}
+    run.say(f"{count} ranges, idle: {100 * share:.1f} % of one core in total (goal {100 * CPU_GOAL:.0f} %), resident MB "
+            + ", ".join(f"node {n}: {mb:.0f}" for n, mb in resident.items()) + f" (goal {RSS_GOAL})")
+    check(share <= CPU_MAX, f"idle nodes use {100 * share:.1f} % of a core")
+    check(max(resident.values()) <= RSS_MAX, f"an idle node holds {max(resident.values()):.0f} MB")
+    cluster.down()
+
+
+run_module.main(test, "idle", deadline=120, add_options=add_options)
