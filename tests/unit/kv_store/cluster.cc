@@ -63,6 +63,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   options.store = node.store_id;
   options.seed = options_.seed;
   options.range_bytes_max = options_.range_bytes_max;
+  options.raft_log_bytes_max = options_.raft_log_bytes_max;
   options.raft_log_entries_min = options_.raft_log_entries_min;
   StoreDeps deps{engine, clock, sender, options_.replication ? &placement : nullptr, nullptr, {}};
   auto store = Store::Create(options, deps);

@@ -41,6 +41,7 @@ struct ClusterOptions {
   uint64_t nodes = 1;
   uint64_t range_bytes_max = 256ull << 20;
   uint64_t raft_log_entries_min = 64;
+  uint64_t raft_log_bytes_max = 16ull << 20;
   uint64_t replication = 0;  // the placement policy brings ranges to this many replicas; 0: no policy
 };
 
