@@ -11,6 +11,7 @@
 #include "orrery/runtime/context.h"
 #include "orrery/sql/binder/bound_statement.h"
 #include "orrery/sql/catalog/catalog.h"
+#include "orrery/sql/parser/parsed_statement.h"
 #include "orrery/sql/types/eval_context.h"
 #include "orrery/sql/types/functions.h"
 

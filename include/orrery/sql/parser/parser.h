@@ -13,7 +13,7 @@ namespace orrery::sql {
 
 struct ParserLimits {
   size_t query_bytes_max = 64u << 20;  // longer: 54000
-  int depth_max = 700;                 // deeper nesting: 54001. Session stacks are 1 MiB
+  int depth_max = 400;                 // deeper nesting: 54001. Session stacks are 1 MiB
 };
 
 // The statements of a query string, in order; empty for an empty string. Syntax errors are 42601 with
