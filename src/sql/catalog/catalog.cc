@@ -58,7 +58,7 @@ Status CatalogImpl::Bootstrap(const runtime::Context& context) {
     kv::Batch write;
     for (const Schema& schema : kSchemas)
       write.Put(NamespaceKey(kDatabaseId, schema.name), wire::Encode(NamespaceRecord{schema.id}));
-    return txn.RunAndCommit(context, write);
+    return txn.Run(context, write);
   });
 }
 

@@ -72,7 +72,7 @@ Status LeaseManager::Renew(const runtime::Context& context) {
     until = record.expiration;
     kv::Batch write;
     write.Put(NodeLeaseKey(options_.node), wire::Encode(record));
-    return txn.RunAndCommit(context, write);
+    return txn.Run(context, write);
   });
   runtime::MutexLock lock(mutex_);
   renewing_ = false;
@@ -112,7 +112,7 @@ StatusOr<TableLeasePtr> LeaseManager::TakeHold(const runtime::Context& context, 
     kv::Batch lookup;
     lookup.Get(NamespaceKey(schema, name));
     RETURN_IF_ERROR(txn.Run(context, lookup));
-    if (!ValueOf(lookup, 0)) return txn.Commit(context);
+    if (!ValueOf(lookup, 0)) return OkStatus();
     NamespaceRecord record;
     RETURN_IF_ERROR(wire::Decode(*ValueOf(lookup, 0), record));
     {
@@ -124,12 +124,12 @@ StatusOr<TableLeasePtr> LeaseManager::TakeHold(const runtime::Context& context, 
     kv::Batch read;
     read.Get(DescriptorKey(record.id), kv::LockStrength::kShared, kv::LockDurability::kReplicated);
     RETURN_IF_ERROR(txn.Run(context, read));
-    if (!ValueOf(read, 0)) return txn.Commit(context);
+    if (!ValueOf(read, 0)) return OkStatus();
     ASSIGN_OR_RETURN(descriptor, DecodeDescriptor(*ValueOf(read, 0)));
     const HoldRecord hold{.node = options_.node, .epoch = epoch, .version = descriptor->version};
     kv::Batch write;
     write.Put(HoldKey(record.id, options_.node), wire::Encode(hold));
-    return txn.RunAndCommit(context, write);
+    return txn.Run(context, write);
   });
   if (!status.ok()) return status.Annotate("reading the descriptor of table " + std::string(name));
   if (!descriptor || descriptor->state == DescriptorState::kDropped || descriptor->name != name ||

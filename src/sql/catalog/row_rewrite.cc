@@ -92,7 +92,7 @@ Status WriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& txn
                             ? txn.Run(context, rows)
                             : db.RunTxn(context, "rewrite rows", [&](kv::Txn& beside) {
                                 kv::Batch copy = rows;
-                                return beside.RunAndCommit(context, copy);
+                                return beside.Run(context, copy);
                               });
   rows.Clear();
   if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) return DuplicateKey(to, failed->key);

@@ -349,7 +349,7 @@ Status Format(EvalContext& context, Args a, Datum* out) {
       value = spec.type == 'L' ? "NULL" : "";
     } else {
       AppendAny(context, a, next, value);
-      if (spec.type == 'I') value = QuoteIdentifier(value);
+      if (spec.type == 'I') value = QuoteIdent(value);
       if (spec.type == 'L') value = QuoteLiteral(value);
     }
     AppendPadded(value, spec, text);
@@ -366,7 +366,7 @@ Status ToHex(EvalContext&, Args a, Datum* out) {
 
 }  // namespace
 
-std::string QuoteIdentifier(std::string_view name) {
+std::string QuoteIdent(std::string_view name) {
   bool safe = !name.empty() && ((name[0] >= 'a' && name[0] <= 'z') || name[0] == '_');
   std::string quoted = "\"";
   for (const char c : name) {
@@ -395,7 +395,7 @@ void RegisterStringFormatFunctions(EvaluatorTable& table) {
   table.AddTyped("text_format", &Format);
   table.AddTyped("text_format_nv", &Format);
   table.Add("quote_ident", [](EvalContext&, Args a, Datum* out) -> Status {
-    return SetText(QuoteIdentifier(a[0].as_bytes()), out);
+    return SetText(QuoteIdent(a[0].as_bytes()), out);
   });
   table.Add("quote_literal", [](EvalContext&, Args a, Datum* out) -> Status {
     return SetText(QuoteLiteral(a[0].as_bytes()), out);

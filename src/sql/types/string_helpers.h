@@ -11,7 +11,7 @@ inline char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c;
 inline char AsciiUpper(char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; }
 
 // An identifier in double quotes unless it needs none (quote_ident).
-std::string QuoteIdentifier(std::string_view name);
+std::string QuoteIdent(std::string_view name);
 // A literal in single quotes; with backslashes it becomes an E'' literal (quote_literal).
 std::string QuoteLiteral(std::string_view text);
 
