@@ -40,6 +40,7 @@ class Run:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"orrery-{name}-"))
         self.folder.chmod(0o755)  # PostgreSQL runs as its own user
         self.bin = find_programs()
+        self._blocks = set()
         self.on_failure = []  # functions that write more evidence into the folder
         self._guardian = processes.start_guardian(str(self.folder))
 
@@ -59,10 +60,11 @@ class Run:
         return done.stdout
 
     def free_port_block(self):
-        """A base port whose SQL, node-to-node and HTTP ports (P, P+100, P+200, ten each) are all free."""
+        """A base port whose SQL, node-to-node and HTTP ports (P, P+100, P+200, ten each) are all free; never the same twice."""
         first = self.options.base_port
         for base in range(first, first + 100, 10):
-            if all(port_free(base + step + k) for step in (0, 100, 200) for k in range(10)):
+            if base not in self._blocks and all(port_free(base + step + k) for step in (0, 100, 200) for k in range(10)):
+                self._blocks.add(base)
                 return base
         raise Failure(f"no free ports from {first} on")
 
@@ -87,7 +89,7 @@ class Run:
         if passed and not self.options.keep:
             processes.remove_folder(self.folder)
         else:
-            print(f"logs, stores and history are in {self.folder}", flush=True)
+            self.say(f"logs, stores and history are in {self.folder}")
 
 
 def port_free(port):

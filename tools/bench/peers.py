@@ -1,0 +1,128 @@
+"""The two sides of a comparison: this server and PostgreSQL 15, with the same durability, both over TCP.
+
+A side knows how to start, how to show that its settings make commits durable, how many syncs it did, and which
+processes its CPU time is that of.
+"""
+
+import os
+import shutil
+import time
+
+from harness import processes
+from harness.run import check
+from harness.servers import Cluster, PostgresServer
+
+# Room enough that PostgreSQL is not slowed by its small defaults; durability is what it is by default, and is checked.
+POSTGRES_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connections=200", "fsync=on", "synchronous_commit=on",
+                     "full_page_writes=on", "wal_level=replica", "max_wal_senders=8", "hot_standby=on")
+
+
+class Orrery:
+    name = "orrerydb"
+
+    def __init__(self, run, node_count):
+        self.cluster = Cluster(run, node_count, "orrerydb")
+        self.port = None
+
+    def start(self):
+        self.cluster.up()
+        self.port = self.cluster.nodes[1].port
+
+    def pids(self):
+        return [node.pid for node in self.cluster.nodes.values()]
+
+    def durability(self):
+        return "every commit waits for a sync on a majority of its range's replicas; there is no setting to weaken it"
+
+    def sync_count(self):
+        """Syncs of all nodes' logs, or None if the server does not say."""
+        total = None
+        for number in self.cluster.nodes:
+            status, text = self.cluster.http(number, "/metrics")
+            for line in text.splitlines() if status == 200 else ():
+                if line.startswith("orrery_raft_synced_batches_total"):
+                    total = (total or 0) + float(line.rsplit(" ", 1)[1])
+        return total
+
+    def version(self):
+        with self.cluster.session(1) as session:
+            return session.value("SELECT version()")
+
+    def stop(self):
+        self.cluster.down()
+
+
+class Postgres:
+    """One server, or a primary with two standbys of which one must have flushed each commit (ANY 1)."""
+
+    def __init__(self, run, node_count, name="postgresql"):
+        self.run, self.node_count, self.name = run, node_count, name
+        base = run.free_port_block()
+        self.primary = PostgresServer(run, 1, name, base, POSTGRES_SETTINGS)
+        self.standbys = [PostgresServer(run, 1, f"{name}-standby{k}", base + k, POSTGRES_SETTINGS) for k in (1, 2)][: node_count - 1]
+        self.port = self.primary.base_port
+
+    def start(self):
+        self.primary.up()
+        for number, standby in enumerate(self.standbys, 1):
+            self._copy(number, standby)
+            standby.up()
+        if self.standbys:
+            names = ", ".join(f"s{k}" for k in range(1, len(self.standbys) + 1))
+            with self.primary.session(1) as session:
+                session.query(f"ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ({names})'")
+                session.query("SELECT pg_reload_conf()")
+            self.run.wait_until(lambda: self._quorum() == len(self.standbys), 30, "the standbys are synchronous")
+
+    def _copy(self, number, standby):
+        standby.folder.mkdir()
+        words = ["/usr/lib/postgresql/15/bin/pg_basebackup", "-D", standby.folder / "data", "-X", "stream", "-c", "fast", "-R", "-d",
+                 f"host=127.0.0.1 port={self.port} user=postgres application_name=s{number}"]
+        if os.geteuid() == 0:
+            shutil.chown(standby.folder, "postgres")
+            words = ["runuser", "-u", "postgres", "--", *words]
+        self.run.command(words, 300, cwd=standby.folder)
+
+    def _quorum(self):
+        with self.primary.session(1) as session:
+            return int(session.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum' AND state = 'streaming'"))
+
+    def pids(self):
+        return [pid for server in (self.primary, *self.standbys) for pid in processes.tree(server.nodes[1].pid)]
+
+    def durability(self):
+        with self.primary.session(1) as session:
+            settings = {name: session.value(f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes",
+                                                                         "synchronous_standby_names")}
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            check(settings[name] == "on", f"PostgreSQL runs with {name} = {settings[name]}: not the same durability")
+        if self.standbys:
+            check(self._quorum() == len(self.standbys), "PostgreSQL's standbys are not synchronous")
+        return ", ".join(f"{k}={v or chr(39) * 2}" for k, v in settings.items())
+
+    def sync_count(self):
+        with self.primary.session(1) as session:
+            # Backends hand in their numbers now and then, at the latest when they end.
+            return float(session.value("SELECT wal_sync FROM pg_stat_wal"))
+
+    def version(self):
+        with self.primary.session(1) as session:
+            return session.value("SELECT version()")
+
+    def stop(self):
+        for server in (*self.standbys, self.primary):
+            server.down()
+
+
+class Meter:
+    """CPU seconds and syncs of one side between its making and `read`."""
+
+    def __init__(self, side):
+        self._side = side
+        self._cpu, self._syncs = processes.cpu_seconds(side.pids()), side.sync_count()
+
+    def read(self):
+        time.sleep(0.3)  # ended backends are counted once their parent has reaped them
+        cpu = processes.cpu_seconds(self._side.pids()) - self._cpu
+        syncs = self._side.sync_count()
+        return cpu, (None if syncs is None or self._syncs is None else syncs - self._syncs)
