@@ -279,6 +279,57 @@ def aggregate_cases(rng):
     return cases
 
 
+def formatting_cases(rng):
+    date_formats = [
+        "YYYY-MM-DD HH24:MI:SS", "DD Mon YYYY", "FMDay, FMDDth FMMonth YYYY", "Day|DAY|day|Dy|DY|dy", "MONTH|month|Month|MON|mon",
+        "HH:MI:SS AM", "HH12:MI p.m.", "hh12 A.M.", "am PM", "YYYY BC", "yyyy a.d.", "Y,YYY YYY YY Y", "IYYY-IW-ID IYY IY I IDDD",
+        "DDD D WW W Q CC J", "RM rm FMRM", "MS US FF1 FF2 FF3 FF4 FF5 FF6", "SSSS SSSSS", "TZ tz TZH TZM TZH:TZM OF FMOF",
+        "FMMM/FMDD/FMYY FMHH24 FMMI FMSS FMWW FMIW FMDDD FMCC", "DDth MMTH YYYYth HH24TH Dth", '"at" HH24 "o\\"clock" \\"MI',
+        "TMMonth TMDay", "Hh24 xyz äö 123", "FX YYYY", "YYYYMMDDHH24MISS", "HH24:MI:SS.US", "DDSP", "FM", "TM", ""]
+    times = ["2024-02-29 12:34:56.789", "1999-12-31 23:59:59.999999", "2000-01-01 00:00:00", "0044-03-15 BC 10:00", "2021-11-07 01:30:00",
+             "0099-07-04 03:04:05.000006", "12345-06-07 08:09:10", "2023-10-11 11:12:13", "infinity", "2020-12-28 00:30"]
+    cases = pairs("call", ["to_char"], "timestamp", times, "text", date_formats)
+    cases += pairs("call", ["to_char"], "timestamptz", times[:6], "text", date_formats)
+    cases += pairs("call", ["to_char"], "date", ["2024-02-29", "0001-01-01 BC", "infinity"], "text", date_formats[:8])
+    intervals = ["1 year 2 mons 3 days 04:05:06.789", "-1 year -2 mons -3 days -04:05:06.789", "100:20:30", "0", "15 months", "-36 hours", "24 months"]
+    cases += pairs("call", ["to_char"], "interval", intervals, "text", date_formats + ["Mon", "D", "OF", "AD", "YYYY", "MM DD", "FMRM"])
+    numbers = ["0", "1", "-1", "12", "-12.34", "123.456", "0.1", "-0.05", "1234567.891", "-1234567", "0.5", "485", "3999", "4000", "99999999999.99", "10.00"]
+    formats = ["999", "9999", "999.99", "FM999.99", "099", "0999.90", "FM0999.99", "FM990.009", "9.9", "FM9.9", ".99", "0.0", "S999", "999S", "SG999", "MI999", "999MI",
+               "PL999", "999PL", "FM999MI", "FM999PL", "999PR", "FM999PR", "999.99PR", "9,999,999", "9G999G999D99", "FM9,999,999.99", "L999.99", "RN", "FMRN", "rn",
+               "FMrn", "999th", "999TH", "FM999th", "99V99", "999V9", "9.99EEEE", "9EEEE", "B999", "C999", "99 foo 9", '"Total:" 999.9', "999.999S", "S9.9", "FMS999.99",
+               "0000000000", "00.00", "FM00.00", "9999.9990", "FM9999.0099", "000,000", "FM000,000.00", "SP99", "x9y9", "FM99999999999999999999.99999", "", "eeee",
+               "99.9.9", "S9S", "S9MI", "99PR9", "9.9EEEE9", "FM9EEEE", "9.9V9", "V9.9", "SPL", "MI9S", "9EEEEeeee", "0V9", "D99", "9D", "FM9D", "S", "."]
+    for t, values in {"numeric": numbers + ["NaN", "Infinity", "-Infinity", "1e-7", "123456789012345678901234567890.5"], "int4": ["0", "1", "-1", "12", "-485", "1234567", "3999"],
+                      "int8": ["0", "-7", "1234567890123", "485"], "float8": numbers + ["NaN", "Infinity", "-Infinity", "1e-7", "1e20"], "float4": ["0", "1.5", "-123.456", "1234567"]}.items():
+        cases += pairs("call", ["to_char"], t, values, "text", formats)
+    for text, fmt in [
+        ("2024-02-29", "YYYY-MM-DD"), ("20240229", "YYYYMMDD"), ("29 Feb 2024", "DD Mon YYYY"), ("29 february 2024", "DD Month YYYY"), ("2024/2/9", "YYYY/MM/DD"),
+        ("2024-02-30", "YYYY-MM-DD"), ("2024-13-01", "YYYY-MM-DD"), ("24-02-29", "YY-MM-DD"), ("99", "YY"), ("5", "Y"), ("520", "YYY"), ("2024 060", "YYYY DDD"), ("060", "DDD"),
+        ("2024-W09-4", 'IYYY-"W"IW-ID'), ("2024 9", "IYYY IW"), ("2024 60", "IYYY IDDD"), ("2024-02 IW", "YYYY-IW"), ("2460370", "J"), ("44-03-15 BC", "YYYY-MM-DD BC"),
+        ("44-03-15 b.c.", "YYYY-MM-DD B.C."), ("0044-03-15 ad", "YYYY-MM-DD AD"), ("20 24", "CC YY"), ("21", "CC"), ("21 BC", "CC BC"), ("XII 2020", "RM YYYY"), ("iv 2020", "rm YYYY"),
+        ("1,999 5", "Y,YYY MM"), ("xyz", "YYYY"), ("Foo", "Mon"), ("2024", "FXYYYY-MM"), ("202", "YYYYMM"), ("20x4", "YYYYMM"), ("  2024   02  ", "YYYY MM"), ("2024-02-29", "FXYYYY-MM-DD"),
+        ("2024--02", "YYYY-MM"), ("2024 - 02", "YYYY-MM"), ("12024-1-1", "YYYY-MM-DD"), ("3rd Jan 2020", "DDth Mon YYYY"), ("Thursday 2024-02-29", "Day YYYY-MM-DD"), ("thu 1", "Dy DD"),
+        ("2024-02-29 extra", "YYYY-MM-DD"), ("", "YYYY"), ("2024", ""), ("2024 9", "YYYY WW"), ("2024 2 3", "YYYY MM W"), ("2024 2024", "YYYY YYYY"), ("2024 2025", "YYYY YYYY"),
+        ("99999999999", "YYYY"), ("9999999-01-01", "YYYY-MM-DD"), ("2024-1-1", "YYYY-Q-DD"), ("2020TZ", "YYYYTZ")]:
+        cases.append(("call", "to_date", [("text", text), ("text", fmt)]))
+        cases.append(("call", "to_timestamp", [("text", text), ("text", fmt)]))
+    for text, fmt in [
+        ("2024-02-29 12:34:56", "YYYY-MM-DD HH24:MI:SS"), ("2024-02-29 12:34:56.789", "YYYY-MM-DD HH24:MI:SS.MS"), ("2024-02-29 12:34:56.7", "YYYY-MM-DD HH24:MI:SS.MS"),
+        ("12:34:56.789012", "HH24:MI:SS.US"), ("12.3456", "SS.FF2"), ("12.34567", "SS.FF4"), ("01:30 pm", "HH:MI am"), ("12:30 a.m.", "HH12:MI P.M."), ("13:30 pm", "HH:MI AM"), ("0:30", "HH:MI"),
+        ("25:00", "HH24:MI"), ("12:60", "HH24:MI"), ("3661", "SSSS"), ("86400", "SSSSS"), ("2024-02-29 12:00 +05:30", "YYYY-MM-DD HH24:MI TZH:TZM"), ("2024-02-29 12:00-08", "YYYY-MM-DD HH24:MITZH"),
+        ("2024-02-29 12:00 -8", "YYYY-MM-DD HH24:MI TZH"), ("2024-02-29 +16", "YYYY-MM-DD TZH"), ("2024-02-29 OF", "YYYY-MM-DD OF"), ("2021-11-07 01:30", "YYYY-MM-DD HH24:MI"),
+        ("2023-03-12 02:30", "YYYY-MM-DD HH24:MI"), ("20240229123456", "YYYYMMDDHH24MISS"), ("2024-02-29T12:34:56Z", 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ("2024-02-29T12:34:56", "YYYY-MM-DDTHH24:MI:SS"),
+        ("-1", "SS"), ("+5", "SS"), ("1 2 3", "HH24 MI SS"), ("2000-06-07 12", "FXYYYY-MM-DD  HH24"), ("97/Feb/16 abc", "YY:Mon:DD"), ("1.5", "SS.FF6"), ("15h", "HH24\\"), ("05121445482000", "MMDDHH24MISSYYYY")]:
+        cases.append(("call", "to_timestamp", [("text", text), ("text", fmt)]))
+    for text, fmt in [
+        ("12,454.8-", "99G999D9S"), ("-12,454.8", "S99G999D9"), ("1234", "9999"), ("12.34", "99.99"), ("12.345", "99.99"), ("<123>", "999PR"), ("123-", "999MI"), ("-123", "MI999"), ("+123", "PL999"),
+        ("$123.45", "L999.99"), ("1st", "9th"), ("123rd", "999TH"), ("abc", "999"), ("", "999"), ("12", ""), ("123456", "999"), ("1,234,567.89", "9,999,999.99"), ("1 2", "9 9"), ("12V", "99V9"),
+        ("123", "9V99"), ("12.5", "99"), ("-0.5", "9.9"), (".5-", "9.9S"), ("5.01-", "FM9.999999MI"), ("5.01-", "FM9.999999"), ("MXC", "RN"), ("1e5", "9EEEE"), ("0042", "0000"), ("x1y2", "x9y9"),
+        ("123.456", "999D999"), (" 42", "999"), ("  42", "9999"), ("-42-", "99S"), ("12 -", "99S"), ("+-3", "SG9"), ("9" * 20, "9" * 20), ("0.00001", "9.99999"), ("1,000", "9G999"), ("1000", "9G999")]:
+        cases.append(("call", "to_number", [("text", text), ("text", fmt)]))
+    return cases
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
@@ -293,6 +344,7 @@ def main():
     write(server, "string.tsv", string_cases(rng))
     write(server, "datetime.tsv", datetime_cases(rng))
     write(server, "aggregate.tsv", aggregate_cases(rng))
+    write(server, "formatting.tsv", formatting_cases(rng))
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ TEST_P(OracleTest, AgreesWithPostgres) {
 
 INSTANTIATE_TEST_SUITE_P(Tables, OracleTest,
                          testing::Values("numeric.tsv", "scalar.tsv", "string.tsv", "datetime.tsv",
-                                         "aggregate.tsv"));
+                                         "aggregate.tsv", "formatting.tsv"));
 
 }  // namespace
 }  // namespace orrery::sql
