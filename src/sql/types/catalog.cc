@@ -63,6 +63,7 @@ public:
     RegisterDateTimeFunctions(table_);
     RegisterFormattingFunctions(table_);
     RegisterSessionFunctions(table_);
+    RegisterCatalogFunctions(table_);
     for (const ExtraFunction &e : extra) {
       ORRERY_ASSERT(e.evaluate != nullptr && IsBuiltinSymbol(e.symbol),
                     "ExtraFunction: evaluates a function of pg_proc");
@@ -72,6 +73,8 @@ public:
     for (const FunctionRow &row : BuiltinFunctions1())
       AddFunction(row);
     for (const FunctionRow &row : BuiltinFunctions2())
+      AddFunction(row);
+    for (const FunctionRow &row : CatalogFunctionRows())
       AddFunction(row);
     std::ranges::sort(rep().functions, {}, &Function::oid);
     for (const Function *f : rep().functions) {

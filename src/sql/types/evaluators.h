@@ -100,6 +100,7 @@ void RegisterDateTimeOperators(EvaluatorTable& table);
 void RegisterDateTimeFunctions(EvaluatorTable& table);
 void RegisterFormattingFunctions(EvaluatorTable& table);
 void RegisterSessionFunctions(EvaluatorTable& table);
+void RegisterCatalogFunctions(EvaluatorTable& table);
 
 // The aggregate of pg_proc row (name, arguments); null if this server has none. `keep` owns it.
 const Aggregate* MakeAggregate(std::string_view name, std::span<const Oid> arguments,

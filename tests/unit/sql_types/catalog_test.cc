@@ -6,7 +6,7 @@
 namespace orrery::sql {
 namespace {
 
-Status IsVisible(EvalContext &, std::span<const Datum> args, Datum *out) {
+Status IsAnswer(EvalContext &, std::span<const Datum> args, Datum *out) {
   *out = Datum::Bool(args[0].as_int() == 42);
   return OkStatus();
 }
@@ -14,17 +14,17 @@ Status IsVisible(EvalContext &, std::span<const Datum> args, Datum *out) {
 TEST(FunctionCatalogTest, ExtraFunctionsFillTheRowsOfPgProc) {
   const Oid types[] = {oid::kOid};
   const auto plain = BuildFunctionCatalog();
-  EXPECT_TRUE(plain->IsKnownButUnsupported("pg_table_is_visible"));
+  EXPECT_TRUE(plain->IsKnownButUnsupported("pg_get_functiondef"));
   EXPECT_EQ(
-      ResolveFunction(*plain, "pg_table_is_visible", types).status().sqlstate(),
+      ResolveFunction(*plain, "pg_get_functiondef", types).status().sqlstate(),
       "0A000");
 
-  const ExtraFunction extra[] = {{"pg_table_is_visible", &IsVisible}};
+  const ExtraFunction extra[] = {{"pg_get_functiondef", &IsAnswer}};
   const auto catalog = BuildFunctionCatalog(extra);
-  EXPECT_FALSE(catalog->IsKnownButUnsupported("pg_table_is_visible"));
-  const auto resolved = ResolveFunction(*catalog, "pg_table_is_visible", types);
+  EXPECT_FALSE(catalog->IsKnownButUnsupported("pg_get_functiondef"));
+  const auto resolved = ResolveFunction(*catalog, "pg_get_functiondef", types);
   ASSERT_TRUE(resolved.ok());
-  EXPECT_EQ(resolved->function->oid, 2079u);
+  EXPECT_EQ(resolved->function->oid, 2098u);
   EXPECT_EQ(resolved->function->volatility, Volatility::kStable);
   EvalContext context;
   Datum out;
@@ -34,9 +34,9 @@ TEST(FunctionCatalogTest, ExtraFunctionsFillTheRowsOfPgProc) {
 }
 
 TEST(FunctionCatalogDeathTest, ExtraFunctionsMustBeOfPgProcAndNew) {
-  const ExtraFunction unknown[] = {{"no_such_symbol", &IsVisible}};
+  const ExtraFunction unknown[] = {{"no_such_symbol", &IsAnswer}};
   EXPECT_DEATH(BuildFunctionCatalog(unknown), "a function of pg_proc");
-  const ExtraFunction known[] = {{"int4pl", &IsVisible}};
+  const ExtraFunction known[] = {{"int4pl", &IsAnswer}};
   EXPECT_DEATH(BuildFunctionCatalog(known), "one evaluator a symbol");
 }
 

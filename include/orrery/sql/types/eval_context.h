@@ -25,6 +25,7 @@ constexpr TimestampUs FromUnixUs(int64_t unix_us) { return unix_us - kPostgresEp
 enum class ByteaOutput : uint8_t { kHex, kEscape };
 enum class DateOrder : uint8_t { kMdy, kDmy, kYmd };
 
+class CatalogInfo;  // catalog_info.h
 class SessionInfo;
 
 // Settings that text input and output depend on. The style of dates is ISO, of intervals postgres.
@@ -56,6 +57,10 @@ class SessionInfo {
   // OID of a name given as text to a reg* type: regclass 'public.t'. Error 42P01 and the like if
   // there is none.
   virtual StatusOr<Oid> RegLookup(Oid reg_type, std::string_view name) const;
+  // Answers about catalog objects, for the statement that runs; null: such functions fail with 0A000.
+  virtual CatalogInfo* catalog_info() const { return nullptr; }
+  // Schemas that names are looked for in, as they exist: current_schemas().
+  virtual std::vector<std::string> SearchPath() const { return {"public"}; }
 };
 
 // Time and randomness that move while a statement runs.
