@@ -168,7 +168,7 @@ Status Session::ApplyModes(const std::vector<ParsedOption>& modes) {
       }
       transaction_.isolation = *level;
     } else if (mode.name == "transaction_read_only") {
-      bool read_only = ParseBool(mode.value).value_or(true);
+      bool read_only = ParseBoolSetting(mode.value).value_or(true);
       if (!read_only && transaction_.read_only && transaction_.statements_run > 0) {
         return {Code::kFailedPrecondition, "25001", "transaction read-write mode must be set before any query"};
       }

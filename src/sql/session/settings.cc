@@ -109,7 +109,7 @@ std::string ToLower(std::string_view s) {
   return out;
 }
 
-std::optional<bool> ParseBool(std::string_view text) {
+std::optional<bool> ParseBoolSetting(std::string_view text) {
   std::string v = ToLower(Trim(text));
   auto abbreviates = [&](std::string_view word, size_t least) { return v.size() >= least && word.starts_with(v); };
   if (abbreviates("true", 1) || abbreviates("yes", 1) || v == "on" || v == "1") return true;
@@ -191,7 +191,7 @@ StatusOr<std::string> Settings::Validate(const SettingDefinition& d, std::string
   using Kind = SettingDefinition::Kind;
   switch (d.kind) {
     case Kind::kBool: {
-      auto parsed = ParseBool(value);
+      auto parsed = ParseBoolSetting(value);
       if (!parsed) {
         return Status(Code::kInvalidArgument, "22023",
                       "parameter \"" + std::string(d.name) + "\" requires a Boolean value");

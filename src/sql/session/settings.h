@@ -110,7 +110,7 @@ struct Settings::Savepoint {
 // PostgreSQL's words for levels and booleans.
 std::optional<kv::IsolationLevel> ParseIsolation(std::string_view text);
 std::string_view IsolationName(kv::IsolationLevel level);
-std::optional<bool> ParseBool(std::string_view text);
+std::optional<bool> ParseBoolSetting(std::string_view text);
 std::string ToLower(std::string_view text);
 
 }  // namespace orrery::sql

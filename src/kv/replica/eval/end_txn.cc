@@ -66,10 +66,12 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   EndTxnResult result = EndTxn(record, mark, txn, request, LocksLeft::kSome);
   if (result.error) return ToStatus(*result.error);
   if (result.status == TxnStatus::kCommitted) RETURN_IF_ERROR(CheckTriggers(*e.view.range, request));
+  bool all_resolved = e.one_phase;
   if (!e.one_phase) {
     const Timestamp ts = result.status == TxnStatus::kCommitted ? result.commit_ts : e.txn->write_ts;
     ASSIGN_OR_RETURN(const LocksLeft left, ResolveHere(e, request, result.status, ts));
-    if (left == LocksLeft::kNone) result = EndTxn(record, mark, txn, request, left);
+    all_resolved = left == LocksLeft::kNone;
+    if (all_resolved) result = EndTxn(record, mark, txn, request, left);
   } else {
     // Somebody pushed the record to be: the versions stand at another timestamp by now.
     if (result.status != TxnStatus::kCommitted || result.commit_ts != e.txn->write_ts) {
@@ -85,7 +87,11 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   if (result.status == TxnStatus::kCommitted) txn.meta.write_ts = result.commit_ts;
   e.record = TxnRecord{txn.meta, txn.status, e.view.now, request.lock_spans, txn.ignored};
   e.txn_out = std::move(txn);
-  return Response(EndTxnResponse{result.commit_ts, uint8_t(e.one_phase)});
+  EndTxnResponse response;
+  response.commit_ts = result.commit_ts;
+  response.one_phase = e.one_phase;
+  response.all_resolved = all_resolved;
+  return Response(std::move(response));
 }
 
 }  // namespace orrery::kv::eval
