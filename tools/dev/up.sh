@@ -67,21 +67,23 @@ fail() {
 # The first start makes the cluster; later ones find it made.
 if [ ! -f "$dir/initialised" ]; then
   k=1
-  for ((try = 0; ; try++)); do
+  waited_until=$((SECONDS + 60))
+  while :; do
     if "$bin/dbctl" init --host "127.0.0.1:$((PORT + 100))" >"$dir/init.log" 2>&1; then break; fi
     grep -q "already" "$dir/init.log" && break
     running 1 || fail "node 1 has stopped"
-    [ "$try" -lt 150 ] || { cat "$dir/init.log" >&2; fail "the cluster could not be initialised"; }
-    sleep 0.2
+    [ "$SECONDS" -lt "$waited_until" ] || { cat "$dir/init.log" >&2; fail "the cluster could not be initialised"; }
+    sleep 0.1
   done
   touch "$dir/initialised"
 fi
+waited_until=$((SECONDS + 60))
 for ((k = 1; k <= NODES; k++)); do
-  for ((try = 0; ; try++)); do
+  while :; do
     [ "$(curl -s -o /dev/null -w '%{http_code}' --max-time 2 "http://127.0.0.1:$((PORT + 199 + k))/readyz" || true)" = 200 ] && break
     running "$k" || fail "node $k has stopped"
-    [ "$try" -lt 300 ] || fail "node $k is not ready after a minute"
-    sleep 0.2
+    [ "$SECONDS" -lt "$waited_until" ] || fail "node $k is not ready after a minute"
+    sleep 0.1
   done
 done
 for ((k = 1; k <= NODES; k++)); do
