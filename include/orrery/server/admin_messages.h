@@ -51,7 +51,7 @@ struct JoinResponse {
 };
 
 // Method::kStoreStatus: what one node knows; dbctl asks it, and a node asks the others to answer for all.
-enum class StatusScope : uint8_t { kNode = 0, kCluster = 1 };
+enum class StatusScope : uint8_t { kCluster = 0, kNode = 1 };  // 0 is not written on the wire, so it is the default
 struct StatusRequest {
   StatusScope scope = StatusScope::kCluster;
   uint8_t with_ranges = 0;
