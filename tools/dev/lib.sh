@@ -1,6 +1,9 @@
 # Shared by the commands of ./dev. Sourced, with ROOT set by ./dev.
 PRESET=${ORRERY_PRESET:-release}
 
+# One compiler cache for all checkouts: paths inside the tree do not count.
+export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
   say "dev: $*"
