@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 set -euo pipefail
 . "$ROOT/tools/dev/lib.sh"
+PRESET=${ORRERY_PRESET:-release}
 usage="usage: ./dev bench oltp [options]     (./dev bench oltp --help lists them)
 Runs pgbench on this server and on PostgreSQL 15 in turn, on this machine, with the same durability, and prints the ratio."
 name=""

@@ -1,5 +1,6 @@
 # Shared by the commands of ./dev. Sourced, with ROOT set by ./dev.
-PRESET=${ORRERY_PRESET:-release}
+# What up and test build; benchmarks always measure the release build.
+PRESET=${ORRERY_PRESET:-dev}
 
 # One compiler cache for all checkouts: paths inside the tree do not count.
 export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
