@@ -330,6 +330,59 @@ def formatting_cases(rng):
     return cases
 
 
+def further_cases(rng):
+    cases = []
+    texts = ["foobarbaz", "", "aaa", "äöü abc 123 abc", "line1\nline2"]
+    patterns = ["b", "a*", "(b)(a)(.)", "[a-z]+", "^f", "x", "(", "(a)|b", "\\d+", "."]
+    cases += pairs("call", ["regexp_count", "regexp_instr", "regexp_substr", "regexp_like"], "text", texts, "text", patterns)
+    for t in texts:
+        for p in patterns[:5]:
+            base = [("text", t), ("text", p)]
+            for start in ["1", "2", "5", "100", "0"]:
+                cases += [("call", f, base + [("int4", start)]) for f in ["regexp_count", "regexp_instr", "regexp_substr"]]
+                cases += [("call", f, base + [("int4", start), ("int4", n)]) for f in ["regexp_instr", "regexp_substr"] for n in ["1", "2", "0"]]
+            cases += [("call", "regexp_count", base + [("int4", "1"), ("text", f)]) for f in ["i", "g", "n", "z"]]
+            cases += [("call", "regexp_instr", base + [("int4", "1"), ("int4", "1"), ("int4", e)]) for e in ["0", "1", "2"]]
+            cases += [("call", "regexp_instr", base + [("int4", "1"), ("int4", "1"), ("int4", "1"), ("text", "i"), ("int4", g)]) for g in ["0", "1", "3", "4", "-1"]]
+            cases += [("call", "regexp_substr", base + [("int4", "1"), ("int4", "1"), ("text", "i"), ("int4", g)]) for g in ["0", "1", "3", "4", "-1"]]
+    for p in ["a%", "%b_", "(a|b)*", "[a-c]+", "a.b", "a\\%", "%#\"o_b#\"%", "#\"%#\"", "a#\"b#\"c#\"d", "^$", "[#]]", "{x}", "ä%"]:
+        for e in ["#", "\\", "", "ab"]:
+            cases.append(("call", "similar_to_escape", [("text", p), ("text", e)]))
+            cases.append(("call", "substring", [("text", "foobar"), ("text", p), ("text", e)]))
+        cases.append(("call", "similar_to_escape", [("text", p)]))
+    degrees = ["0", "30", "45", "60", "90", "120", "135", "180", "210", "270", "359", "360", "-30", "-90", "725", "1e-9", "NaN", "Infinity"]
+    cases += [("call", f, [("float8", d)]) for f in ["sind", "cosd", "tand", "cotd"] for d in degrees]
+    units = ["0", "0.5", "1", "-1", "-0.5", "0.3", "2", "-2", "NaN", "Infinity", "0.70710678118654752"]
+    cases += [("call", f, [("float8", d)]) for f in ["asind", "acosd", "atand", "acosh", "atanh", "asinh"] for d in units]
+    cases += pairs("call", ["atan2d"], "float8", units[:5], "float8", units[:5])
+    for v in ["-1", "0", "3.5", "9.99", "10", "11", "NaN", "Infinity"]:
+        for lo, hi in [("0", "10"), ("10", "0"), ("1", "1"), ("-1e308", "1e308"), ("0", "Infinity"), ("0.1", "0.4")]:
+            cases += [("call", "width_bucket", [("float8", v), ("float8", lo), ("float8", hi), ("int4", n)]) for n in ["5", "0", "2147483647"]]
+    sizes = ["0", "-1", "10239", "10240", "20479", "10485247", "10485248", "1073741824", "-10737418240", "9223372036854775807", "-9223372036854775808", "11258999068426240"]
+    cases += [("call", "pg_size_pretty", [(t, v)]) for t in ["int8", "numeric"] for v in sizes]
+    cases += [("call", f, [("int4", a), ("text", b), ("bool", None)]) for f in ["num_nulls", "num_nonnulls"] for a in ["1", None] for b in ["x", None]]
+    for b in ["\\x", "\\x00ff80", "\\x1234567890"]:
+        cases.append(("call", "bit_count", [("bytea", b)]))
+        for i in ["-1", "0", "2", "3", "7", "23", "24", "100"]:
+            cases += [("call", "get_byte", [("bytea", b), ("int4", i)]), ("call", "set_byte", [("bytea", b), ("int4", i), ("int4", "300")]),
+                      ("call", "get_bit", [("bytea", b), ("int8", i)])]
+            cases += [("call", "set_bit", [("bytea", b), ("int8", i), ("int4", v)]) for v in ["0", "1", "2"]]
+    times = ["2024-02-29 12:34:56.789", "2020-01-01 00:00:00", "1999-12-31 23:59:59", "infinity", "2024-03-10 12:00:00"]
+    for t in ["timestamp", "timestamptz"]:
+        for stride in ["15 minutes", "1 day", "1 day 02:00:00", "1 month", "0", "-1 hour", "7 days"]:
+            cases += [("call", "date_bin", [("interval", stride), (t, v), (t, o)]) for v in times for o in ["2001-01-01 00:00:00", "2030-01-01 00:07:00", "-infinity"]]
+        ends = ["2020-01-01", "2020-06-01", "2021-01-01", None]
+        cases += [("call", "pg_catalog.overlaps", [(t, a), (t, b), (t, c), (t, d)]) for a in ends for b in ends for c in ends for d in ends]
+        for i in ["1 month", "-1 year", None]:
+            cases += [("call", "pg_catalog.overlaps", [(t, a), ("interval", i), (t, c), (t, d)]) for a in ends for c in ends[:3] for d in ends[1:]]
+            cases += [("call", "pg_catalog.overlaps", [(t, a), ("interval", i), (t, c), ("interval", "3 months")]) for a in ends for c in ends]
+    for a in ["01:00", "23:00"]:
+        for b in ["02:00", "12:00"]:
+            cases.append(("call", "pg_catalog.overlaps", [("time", a), ("time", b), ("time", "02:00"), ("time", "03:00")]))
+            cases.append(("call", "pg_catalog.overlaps", [("time", a), ("interval", "2 hours"), ("time", b), ("interval", "-1 hours")]))
+    return cases
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
@@ -345,6 +398,7 @@ def main():
     write(server, "datetime.tsv", datetime_cases(rng))
     write(server, "aggregate.tsv", aggregate_cases(rng))
     write(server, "formatting.tsv", formatting_cases(rng))
+    write(server, "further.tsv", further_cases(rng))
 
 
 if __name__ == "__main__":

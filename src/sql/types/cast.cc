@@ -140,6 +140,9 @@ Status EvaluateCast(EvalContext& context, const CastPath& path, const Datum& val
       break;
     case CastPath::Method::kFunction:
       RETURN_IF_ERROR(path.function->evaluate(context, {&value, 1}, out));
+      if (IsOidType(path.target.oid) && out->kind() == Datum::Kind::kInt) {
+        *out = Datum::Int(int64_t(uint32_t(out->as_int())));
+      }
       break;
     case CastPath::Method::kText: {
       // An interval's modifier says how to read plain numbers, so its input needs it.

@@ -131,16 +131,15 @@ constexpr DateKeyword kKeywords[] = {
 
 const DateKeyword *FindKeyword(std::string_view text) {
   for (const DateKeyword &k : kKeywords) {
-    if (text.starts_with(k.name))
-      return &k;
+    if (text.starts_with(k.name)) return &k;
   }
   return nullptr;
 }
 
 bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool IsSeparator(char c) {
-  const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-                            (c >= 'a' && c <= 'z');
+  const bool alphanumeric =
+      (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
   return c > ' ' && c < 0x7f && !alphanumeric;
 }
 
@@ -149,23 +148,18 @@ void TakePrefix(std::string_view &in, DateNode &node) {
   const std::string_view prefix = in.substr(0, 2);
   node.fill_mode = prefix == "FM" || prefix == "fm";
   node.translated = prefix == "TM" || prefix == "tm";
-  if (node.fill_mode || node.translated)
-    in.remove_prefix(2);
+  if (node.fill_mode || node.translated) in.remove_prefix(2);
 }
 
 // Takes one of TH, th, SP after a keyword.
 void TakePostfix(std::string_view &in, DateNode &node) {
   const std::string_view postfix = in.substr(0, 2);
-  if (postfix == "TH")
-    node.ordinal = DateNode::Ordinal::kUpper;
-  if (postfix == "th")
-    node.ordinal = DateNode::Ordinal::kLower;
-  if (postfix == "TH" || postfix == "th" || postfix == "SP")
-    in.remove_prefix(2);
+  if (postfix == "TH") node.ordinal = DateNode::Ordinal::kUpper;
+  if (postfix == "th") node.ordinal = DateNode::Ordinal::kLower;
+  if (postfix == "TH" || postfix == "th" || postfix == "SP") in.remove_prefix(2);
 }
 
-void TakeCharacter(std::string_view &in, DateNode::Kind kind,
-                   DatePicture &picture) {
+void TakeCharacter(std::string_view &in, DateNode::Kind kind, DatePicture &picture) {
   DateNode node;
   node.kind = kind;
   node.text = in.substr(0, Utf8CharBytes(in));
@@ -181,13 +175,12 @@ void TakeQuoted(std::string_view &in, DatePicture &picture) {
       in.remove_prefix(1);
       return;
     }
-    if (in[0] == '\\' && in.size() > 1)
-      in.remove_prefix(1);
+    if (in[0] == '\\' && in.size() > 1) in.remove_prefix(1);
     TakeCharacter(in, DateNode::Kind::kText, picture);
   }
 }
 
-} // namespace
+}  // namespace
 
 DatePicture ParseDatePicture(std::string_view format) {
   DatePicture picture;
@@ -195,8 +188,7 @@ DatePicture ParseDatePicture(std::string_view format) {
   while (!in.empty()) {
     DateNode node;
     TakePrefix(in, node);
-    if (in.empty())
-      break;
+    if (in.empty()) break;
     node.keyword = FindKeyword(in);
     if (node.keyword != nullptr) {
       node.kind = DateNode::Kind::kField;
@@ -207,8 +199,7 @@ DatePicture ParseDatePicture(std::string_view format) {
       in.remove_prefix(1);
       TakeQuoted(in, picture);
     } else {
-      if (in.starts_with("\\\""))
-        in.remove_prefix(1);
+      if (in.starts_with("\\\"")) in.remove_prefix(1);
       TakeCharacter(in,
                     IsSeparator(in[0]) ? DateNode::Kind::kSeparator
                     : IsSpace(in[0])   ? DateNode::Kind::kSpace
@@ -221,18 +212,17 @@ DatePicture ParseDatePicture(std::string_view format) {
 
 std::string_view OrdinalSuffix(std::string_view digits, LetterCase letters) {
   char last = digits.back();
-  if (digits.size() > 1 && digits[digits.size() - 2] == '1')
-    last = '0'; // 11th, 12th, 13th
+  if (digits.size() > 1 && digits[digits.size() - 2] == '1') last = '0';  // 11th, 12th, 13th
   const bool upper = letters == LetterCase::kUpper;
   switch (last) {
-  case '1':
-    return upper ? "ST" : "st";
-  case '2':
-    return upper ? "ND" : "nd";
-  case '3':
-    return upper ? "RD" : "rd";
-  default:
-    return upper ? "TH" : "th";
+    case '1':
+      return upper ? "ST" : "st";
+    case '2':
+      return upper ? "ND" : "nd";
+    case '3':
+      return upper ? "RD" : "rd";
+    default:
+      return upper ? "TH" : "th";
   }
 }
 
@@ -245,16 +235,14 @@ int64_t JulianDay(int64_t year, int month, int64_t day) {
     year += 4799;
   }
   const int64_t century = year / 100;
-  return year * 365 - 32167 + year / 4 - century + century / 4 +
-         7834 * month / 256 + day;
+  return year * 365 - 32167 + year / 4 - century + century / 4 + 7834 * month / 256 + day;
 }
 
 int64_t JulianDayOfIsoWeek(int64_t iso_year, int64_t week) {
   const int64_t fourth = JulianDay(iso_year, 1, 4);
-  int64_t from_monday = fourth % 7; // Julian day 0 is a Monday
-  if (from_monday < 0)
-    from_monday += 7;
+  int64_t from_monday = fourth % 7;  // Julian day 0 is a Monday
+  if (from_monday < 0) from_monday += 7;
   return (week - 1) * 7 + fourth - from_monday;
 }
 
-} // namespace orrery::sql
+}  // namespace orrery::sql

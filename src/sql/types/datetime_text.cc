@@ -33,8 +33,9 @@ struct Parsed {
 
 class Parser {
  public:
-  Parser(std::string_view text, const FormatContext& context)
-      : in_(TrimSpace(text)), context_(context) {}
+  enum class Wanted { kDate, kTime };
+  Parser(std::string_view text, const FormatContext& context, Wanted wanted)
+      : in_(TrimSpace(text)), context_(context), wanted_(wanted) {}
 
   Fault Parse(Parsed& out) {
     while (!in_.empty()) {
@@ -92,6 +93,16 @@ class Parser {
     const std::string_view digits = TakeDigits();
     const char next = in_.empty() ? ' ' : in_[0];
     if (next == ':') return ClockToken(digits, out);
+    const bool first = !out.has_date && loose_.empty() && !month_word_;
+    if (wanted_ == Wanted::kTime && first &&
+        (digits.size() == 6 || (digits.size() == 4 && in_.empty()))) {
+      return CompactClock(digits, out);  // 040506
+    }
+    if (next == '-' && month_word_ && !out.has_date) {  // Jan-08-1999
+      in_.remove_prefix(1);
+      loose_.push_back(digits);
+      return loose_.size() > 3 ? Fault::kSyntax : Fault::kNone;
+    }
     const bool more = in_.size() > 1 && (IsDigit(in_[1]) || IsAlpha(in_[1]));
     if (next == '.' && out.has_date && digits.size() == 6) return CompactClock(digits, out);
     if ((next == '-' && !out.has_date && more) || next == '/' || (next == '.' && more)) {
@@ -374,6 +385,7 @@ class Parser {
 
   std::string_view in_;
   const FormatContext& context_;
+  Wanted wanted_;
   std::vector<std::string_view> loose_;  // numbers whose role is not clear yet
   bool month_word_ = false;
   bool after_t_ = false;
@@ -410,7 +422,8 @@ Status FaultStatus(Fault fault, std::string_view type, std::string_view text,
 StatusOr<Parsed> ParseAll(std::string_view type, std::string_view text,
                           const FormatContext& context) {
   Parsed parsed;
-  const Fault fault = Parser(text, context).Parse(parsed);
+  const auto wanted = type == "time" ? Parser::Wanted::kTime : Parser::Wanted::kDate;
+  const Fault fault = Parser(text, context, wanted).Parse(parsed);
   if (fault != Fault::kNone) return FaultStatus(fault, type, text, parsed);
   return parsed;
 }

@@ -99,6 +99,10 @@ void RegisterPatternFunctions(EvaluatorTable& table);
 void RegisterDateTimeOperators(EvaluatorTable& table);
 void RegisterDateTimeFunctions(EvaluatorTable& table);
 void RegisterFormattingFunctions(EvaluatorTable& table);
+void RegisterRegexpFunctions(EvaluatorTable& table);
+void RegisterDegreeFunctions(EvaluatorTable& table);
+void RegisterSizeFunctions(EvaluatorTable& table);
+void RegisterDateTimeOverlaps(EvaluatorTable& table);
 void RegisterSessionFunctions(EvaluatorTable& table);
 void RegisterCatalogFunctions(EvaluatorTable& table);
 

@@ -10,14 +10,14 @@ namespace {
 
 constexpr int64_t kJulianDay2000 = 2451545;
 
-// A field's value: an integer scaled by a power of ten, infinite, absent, or (julian only) a day
-// and its fraction.
+// A field's value: an integer scaled by a power of ten, infinite, absent, a day and its fraction
+// (julian), or seconds and their fraction (epoch).
 struct Field {
-  enum class Kind { kNumber, kPlusInfinity, kMinusInfinity, kNull, kJulian };
+  enum class Kind { kNumber, kPlusInfinity, kMinusInfinity, kNull, kJulian, kSeconds };
   Kind kind = Kind::kNumber;
   int64_t value = 0;
   int scale = 0;
-  int64_t fraction_micros = 0;  // kJulian: microseconds of the day
+  int64_t fraction_micros = 0;  // kJulian: microseconds of the day; kSeconds: of the second
 };
 
 Field Number(int64_t value, int scale = 0) { return {Field::Kind::kNumber, value, scale, 0}; }
@@ -121,7 +121,10 @@ StatusOr<Field> OfLocalTime(std::string_view name, int64_t local, Oid type, int6
   const int64_t days = DateFromTimestamp(local);
   Field field;
   if (ClockField(unit, TimeOfDay(c), field) || CalendarField(unit, c, days, field)) return field;
-  if (unit == TimeUnit::kEpoch) return Number(instant + kPostgresEpochUnixUs, 6);
+  if (unit == TimeUnit::kEpoch) {  // in seconds, as microseconds since 1970 may not fit
+    return Field{Field::Kind::kSeconds, instant / kMicrosPerSecond + kUnixEpochSeconds, 0,
+                 instant % kMicrosPerSecond};
+  }
   if (unit == TimeUnit::kJulian) {
     return Field{Field::Kind::kJulian, days + kJulianDay2000, 0, TimeOfDay(c)};
   }
@@ -218,6 +221,13 @@ Status ToNumeric(const StatusOr<Field>& field, Datum* out) {
       *out = sum.ToDatum();
       return OkStatus();
     }
+    case Field::Kind::kSeconds: {
+      ASSIGN_OR_RETURN(const Numeric sum,
+                       Numeric::Add(Numeric::FromInt(field->value),
+                                    Numeric::FromScaledInt(field->fraction_micros, 6)));
+      *out = sum.ToDatum();
+      return OkStatus();
+    }
     case Field::Kind::kNumber:
       *out = Numeric::FromScaledInt(field->value, field->scale).ToDatum();
       return OkStatus();
@@ -242,6 +252,12 @@ Status ToFloat(const StatusOr<Field>& field, Datum* out) {
       *out = Datum::Float(double(field->value) +
                           double(field->fraction_micros) / double(kMicrosPerDay));
       break;
+    case Field::Kind::kSeconds: {  // divided once, so that it is rounded once
+      const auto micros = static_cast<__int128>(field->value) * kMicrosPerSecond +
+                          field->fraction_micros;
+      *out = Datum::Float(double(micros) / 1e6);
+      break;
+    }
     case Field::Kind::kNumber:
       *out = Datum::Float(double(field->value) / kPowers[field->scale]);
       break;

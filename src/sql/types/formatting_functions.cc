@@ -14,8 +14,7 @@ namespace orrery::sql {
 namespace {
 
 Status SetText(const StatusOr<std::string> &text, Datum *out) {
-  if (!text.ok())
-    return text.status();
+  if (!text.ok()) return text.status();
   *out = Datum::Bytes(*text);
   return OkStatus();
 }
@@ -40,36 +39,29 @@ DateParts PartsOfLocal(int64_t local) {
 
 Status TimestampToChar(EvalContext &, Args a, Datum *out) {
   *out = Datum();
-  if (a[1].as_bytes().empty() || !IsFiniteTimestamp(a[0].as_int()))
-    return OkStatus();
-  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()),
-                                 PartsOfLocal(a[0].as_int())),
+  if (a[1].as_bytes().empty() || !IsFiniteTimestamp(a[0].as_int())) return OkStatus();
+  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()), PartsOfLocal(a[0].as_int())),
                  out);
 }
 
 Status TimestamptzToChar(EvalContext &c, Args a, Datum *out) {
   *out = Datum();
   const int64_t utc = a[0].as_int();
-  if (a[1].as_bytes().empty() || !IsFiniteTimestamp(utc))
-    return OkStatus();
+  if (a[1].as_bytes().empty() || !IsFiniteTimestamp(utc)) return OkStatus();
   const TimeZone &zone = *c.format.time_zone;
   ASSIGN_OR_RETURN(const int64_t local, LocalFromUtc(utc, zone));
   DateParts parts = PartsOfLocal(local);
   const int64_t micros = utc % kMicrosPerSecond;
-  const int64_t seconds =
-      (utc - micros) / kMicrosPerSecond - (micros < 0 ? 1 : 0);
-  const TimeZone::LocalType &in_force =
-      zone.AtInstant(seconds + kUnixEpochSeconds);
+  const int64_t seconds = (utc - micros) / kMicrosPerSecond - (micros < 0 ? 1 : 0);
+  const TimeZone::LocalType &in_force = zone.AtInstant(seconds + kUnixEpochSeconds);
   parts.offset_seconds = in_force.offset_seconds;
   parts.zone_name = in_force.abbreviation;
-  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()), parts),
-                 out);
+  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()), parts), out);
 }
 
 Status IntervalToChar(EvalContext &, Args a, Datum *out) {
   *out = Datum();
-  if (a[1].as_bytes().empty())
-    return OkStatus();
+  if (a[1].as_bytes().empty()) return OkStatus();
   const Interval i = a[0].as_interval();
   DateParts parts;
   parts.is_interval = true;
@@ -80,46 +72,37 @@ Status IntervalToChar(EvalContext &, Args a, Datum *out) {
   parts.minute = int(i.micros / kMicrosPerMinute % 60);
   parts.second = int(i.micros / kMicrosPerSecond % 60);
   parts.micros = int(i.micros % kMicrosPerSecond);
-  parts.day_of_year = (parts.year * 12 + parts.month) * 30 +
-                      parts.day; // about the span in days
-  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()), parts),
-                 out);
+  parts.day_of_year = (parts.year * 12 + parts.month) * 30 + parts.day;  // about the span in days
+  return SetText(FormatDateParts(ParseDatePicture(a[1].as_bytes()), parts), out);
 }
 
 Status ToTimestamp(EvalContext &c, Args a, Datum *out) {
-  ASSIGN_OR_RETURN(
-      const ReadDate read,
-      ReadByPicture(ParseDatePicture(a[1].as_bytes()), a[0].as_bytes()));
+  ASSIGN_OR_RETURN(const ReadDate read,
+                   ReadByPicture(ParseDatePicture(a[1].as_bytes()), a[0].as_bytes()));
   int64_t timestamp = 0;
-  if (!TimestampFromCivil(read.civil, timestamp))
-    return TimestampOutOfRange();
+  if (!TimestampFromCivil(read.civil, timestamp)) return TimestampOutOfRange();
   if (read.offset_seconds) {
     const int64_t east = *read.offset_seconds * kMicrosPerSecond;
-    if (__builtin_sub_overflow(timestamp, east, &timestamp))
-      return TimestampOutOfRange();
+    if (__builtin_sub_overflow(timestamp, east, &timestamp)) return TimestampOutOfRange();
   } else {
     ASSIGN_OR_RETURN(timestamp, UtcFromLocal(timestamp, *c.format.time_zone));
   }
-  if (!IsTimestampInRange(timestamp))
-    return TimestampOutOfRange();
+  if (!IsTimestampInRange(timestamp)) return TimestampOutOfRange();
   if (read.fraction_digits > 0) {
-    ASSIGN_OR_RETURN(timestamp,
-                     RoundTimestamp(timestamp, read.fraction_digits));
+    ASSIGN_OR_RETURN(timestamp, RoundTimestamp(timestamp, read.fraction_digits));
   }
   *out = Datum::Int(timestamp);
   return OkStatus();
 }
 
 Status ToDate(EvalContext &, Args a, Datum *out) {
-  ASSIGN_OR_RETURN(
-      const ReadDate read,
-      ReadByPicture(ParseDatePicture(a[1].as_bytes()), a[0].as_bytes()));
+  ASSIGN_OR_RETURN(const ReadDate read,
+                   ReadByPicture(ParseDatePicture(a[1].as_bytes()), a[0].as_bytes()));
   const CivilTime &c = read.civil;
   const int64_t date = DaysFromCivil(c.year, c.month, c.day);
   if (date < kDateMin || date >= kDateEnd) {
     return Status(Code::kOutOfRange, "22008",
-                  "date out of range: \"" + std::string(a[0].as_bytes()) +
-                      "\"");
+                  "date out of range: \"" + std::string(a[0].as_bytes()) + "\"");
   }
   *out = Datum::Int(date);
   return OkStatus();
@@ -139,15 +122,13 @@ std::string Printf(const char *format, int digits, double value) {
 std::string Unprintable(const NumberPicture &picture) {
   std::string text(size_t(picture.pre + picture.post + 6), '#');
   text[0] = ' ';
-  if (size_t(picture.pre + 1) < text.size())
-    text[size_t(picture.pre + 1)] = '.';
+  if (size_t(picture.pre + 1) < text.size()) text[size_t(picture.pre + 1)] = '.';
   return text;
 }
 
 NumberText SplitSign(std::string text) {
   const bool negative = text.starts_with('-');
-  if (negative)
-    text.erase(0, 1);
+  if (negative) text.erase(0, 1);
   return {std::move(text), negative};
 }
 
@@ -157,12 +138,10 @@ StatusOr<std::string> Scientific(const Numeric &value, int scale) {
   int exponent = 0;
   if (!value.is_zero()) {
     int digits = 0;
-    for (int first = value.digits()[0]; first > 0; first /= 10)
-      ++digits;
+    for (int first = value.digits()[0]; first > 0; first /= 10) ++digits;
     exponent = value.weight() * 4 + digits - 1;
   }
-  ASSIGN_OR_RETURN(const Numeric power,
-                   Numeric::Parse("1e" + std::to_string(-exponent)));
+  ASSIGN_OR_RETURN(const Numeric power, Numeric::Parse("1e" + std::to_string(-exponent)));
   ASSIGN_OR_RETURN(const Numeric significand, Numeric::Multiply(value, power));
   char suffix[16];
   std::snprintf(suffix, sizeof suffix, "e%+03d", exponent);
@@ -172,26 +151,22 @@ StatusOr<std::string> Scientific(const Numeric &value, int scale) {
 
 // The value as the template wants it before it is laid out; V has shifted the
 // template's places.
-using Numberer = StatusOr<NumberText> (*)(const Datum &value,
-                                          NumberPicture &picture);
+using Numberer = StatusOr<NumberText> (*)(const Datum &value, NumberPicture &picture);
 
 StatusOr<NumberText> OfNumeric(const Datum &d, NumberPicture &p) {
   Numeric value = Numeric::FromDatum(d);
   if (p.roman) {
     ASSIGN_OR_RETURN(const int64_t n, value.ToInt64("integer"));
-    if (n != int32_t(n))
-      return OutOfRange("integer");
+    if (n != int32_t(n)) return OutOfRange("integer");
     return NumberText{RomanNumeral(n)};
   }
   if (p.scientific) {
-    if (value.is_special())
-      return NumberText{Unprintable(p)};
+    if (value.is_special()) return NumberText{Unprintable(p)};
     ASSIGN_OR_RETURN(std::string text, Scientific(value, p.post));
     return NumberText{std::move(text)};
   }
   if (p.shifted) {
-    ASSIGN_OR_RETURN(const Numeric power,
-                     Numeric::Parse("1e" + std::to_string(p.shift)));
+    ASSIGN_OR_RETURN(const Numeric power, Numeric::Parse("1e" + std::to_string(p.shift)));
     ASSIGN_OR_RETURN(value, Numeric::Multiply(value, power));
     p.pre += p.shift;
   }
@@ -208,17 +183,14 @@ StatusOr<NumberText> OfIntegerText(std::string text, const NumberPicture &p) {
 
 StatusOr<NumberText> OfInt4(const Datum &d, NumberPicture &p) {
   int64_t value = d.as_int();
-  if (p.roman)
-    return NumberText{RomanNumeral(value)};
+  if (p.roman) return NumberText{RomanNumeral(value)};
   if (p.scientific) {
     std::string text = Printf("%+.*e", p.post, double(value));
-    if (text[0] == '+')
-      text[0] = ' ';
+    if (text[0] == '+') text[0] = ' ';
     return NumberText{std::move(text)};
   }
   if (p.shifted) {
-    value =
-        int32_t(uint32_t(value) * uint32_t(int32_t(std::pow(10.0, p.shift))));
+    value = int32_t(uint32_t(value) * uint32_t(int32_t(std::pow(10.0, p.shift))));
     p.pre += p.shift;
   }
   return OfIntegerText(std::to_string(value), p);
@@ -227,19 +199,16 @@ StatusOr<NumberText> OfInt4(const Datum &d, NumberPicture &p) {
 StatusOr<NumberText> OfInt8(const Datum &d, NumberPicture &p) {
   int64_t value = d.as_int();
   if (p.roman) {
-    if (value != int32_t(value))
-      return OutOfRange("integer");
+    if (value != int32_t(value)) return OutOfRange("integer");
     return NumberText{RomanNumeral(value)};
   }
   if (p.scientific) {
-    ASSIGN_OR_RETURN(std::string text,
-                     Scientific(Numeric::FromInt(value), p.post));
+    ASSIGN_OR_RETURN(std::string text, Scientific(Numeric::FromInt(value), p.post));
     return NumberText{std::move(text)};
   }
   if (p.shifted) {
     const double power = std::pow(10.0, p.shift);
-    if (power >= 9.2e18 ||
-        __builtin_mul_overflow(value, int64_t(power), &value)) {
+    if (power >= 9.2e18 || __builtin_mul_overflow(value, int64_t(power), &value)) {
       return OutOfRange("bigint");
     }
     p.pre += p.shift;
@@ -253,25 +222,20 @@ StatusOr<NumberText> OfFloat(const Datum &d, NumberPicture &p) {
   auto value = T(d.as_float());
   if (p.roman) {
     const double rounded = std::rint(double(value));
-    return NumberText{
-        RomanNumeral(std::fabs(rounded) < 1e9 ? int64_t(rounded) : 0)};
+    return NumberText{RomanNumeral(std::fabs(rounded) < 1e9 ? int64_t(rounded) : 0)};
   }
   if (p.scientific) {
-    if (!std::isfinite(value))
-      return NumberText{Unprintable(p)};
+    if (!std::isfinite(value)) return NumberText{Unprintable(p)};
     std::string text = Printf("%+.*e", p.post, double(value));
-    if (text[0] == '+')
-      text[0] = ' ';
+    if (text[0] == '+') text[0] = ' ';
     return NumberText{std::move(text)};
   }
   if (p.shifted) {
     value = T(double(value) * std::pow(10.0, p.shift));
     p.pre += p.shift;
   }
-  if (std::isnan(value))
-    return NumberText{"NaN"};
-  if (std::isinf(value))
-    return NumberText{"Infinity", value < 0};
+  if (std::isnan(value)) return NumberText{"NaN"};
+  if (std::isinf(value)) return NumberText{"Infinity", value < 0};
   const int digits = int(Printf("%.*f", 0, std::fabs(double(value))).size());
   if (digits >= kDigits) {
     p.post = 0;
@@ -283,18 +247,14 @@ StatusOr<NumberText> OfFloat(const Datum &d, NumberPicture &p) {
 
 // TH after NaN or infinity.
 Status CheckOrdinal(const NumberPicture &picture, const NumberText &number) {
-  const auto is_ordinal = [](const NumberNode &n) {
-    return n.field == NumberField::kOrdinal;
-  };
+  const auto is_ordinal = [](const NumberNode &n) { return n.field == NumberField::kOrdinal; };
   const std::string &digits = number.digits;
-  if (picture.roman || picture.scientific || picture.decimal ||
-      number.negative || int(digits.size()) > picture.pre ||
-      (digits.back() >= '0' && digits.back() <= '9') ||
+  if (picture.roman || picture.scientific || picture.decimal || number.negative ||
+      int(digits.size()) > picture.pre || (digits.back() >= '0' && digits.back() <= '9') ||
       std::ranges::none_of(picture.nodes, is_ordinal)) {
     return OkStatus();
   }
-  return Status(Code::kInvalidArgument, "22P02",
-                "\"" + digits + "\" is not a number");
+  return Status(Code::kInvalidArgument, "22P02", "\"" + digits + "\" is not a number");
 }
 
 template <Numberer kNumberer>
@@ -314,26 +274,22 @@ Status NumberToChar(EvalContext &, Args a, Datum *out) {
 Status ToNumber(EvalContext &, Args a, Datum *out) {
   const std::string_view format = a[1].as_bytes();
   *out = Datum();
-  if (format.empty())
-    return OkStatus();
+  if (format.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const NumberPicture picture, ParseNumberPicture(format));
-  ASSIGN_OR_RETURN(const ReadNumber read,
-                   ReadNumberByPicture(picture, a[0].as_bytes()));
+  ASSIGN_OR_RETURN(const ReadNumber read, ReadNumberByPicture(picture, a[0].as_bytes()));
   ASSIGN_OR_RETURN(Numeric value, Numeric::Parse(read.text));
   const int precision = picture.pre + picture.shift + read.post;
-  ASSIGN_OR_RETURN(value,
-                   value.ApplyTypmod(((precision << 16) | read.post) + 4));
+  ASSIGN_OR_RETURN(value, value.ApplyTypmod(((precision << 16) | read.post) + 4));
   if (picture.shifted) {
-    ASSIGN_OR_RETURN(
-        const Numeric power,
-        Numeric::Power(Numeric::FromInt(10), Numeric::FromInt(-picture.shift)));
+    ASSIGN_OR_RETURN(const Numeric power,
+                     Numeric::Power(Numeric::FromInt(10), Numeric::FromInt(-picture.shift)));
     ASSIGN_OR_RETURN(value, Numeric::Multiply(value, power));
   }
   *out = value.ToDatum();
   return OkStatus();
 }
 
-} // namespace
+}  // namespace
 
 void RegisterFormattingFunctions(EvaluatorTable &table) {
   table.Add("timestamp_to_char", &TimestampToChar);
@@ -349,4 +305,4 @@ void RegisterFormattingFunctions(EvaluatorTable &table) {
   table.Add("numeric_to_number", &ToNumber);
 }
 
-} // namespace orrery::sql
+}  // namespace orrery::sql

@@ -35,24 +35,23 @@ enum class NumberField : uint8_t {
 
 struct NumberNode {
   NumberField field = NumberField::kText;
-  bool lower = false;    // rn, th
-  std::string_view text; // kText: one character
+  bool lower = false;     // rn, th
+  std::string_view text;  // kText: one character
 };
 
 struct NumberPicture {
   enum class SignPlace : uint8_t { kNone, kBefore, kAfter };
   std::vector<NumberNode> nodes;
-  int pre = 0;  // digits before the decimal point
-  int post = 0; // digits after it
-  int zero_start =
-      0; // the first 0 before the point, counted from 1; 0 if there is none
-  int zero_end = 0;                        // the last 0
-  int shift = 0;                           // digits after V
-  SignPlace sign_place = SignPlace::kNone; // of S
-  int digits_before_sign = 0;              // of S before the point
-  bool decimal = false, sign = false, fill_mode = false, brackets = false,
-       blank = false, zero = false, minus = false, plus = false, roman = false,
-       shifted = false, scientific = false;
+  int pre = 0;         // digits before the decimal point
+  int post = 0;        // digits after it
+  int zero_start = 0;  // the first 0 before the point, counted from 1; 0 if there is none
+  int zero_end = 0;    // the last 0
+  int shift = 0;       // digits after V
+  SignPlace sign_place = SignPlace::kNone;  // of S
+  int digits_before_sign = 0;               // of S before the point
+  bool decimal = false, sign = false, fill_mode = false, brackets = false, blank = false,
+       zero = false, minus = false, plus = false, roman = false, shifted = false,
+       scientific = false;
 };
 // 42601 for patterns that do not go together.
 StatusOr<NumberPicture> ParseNumberPicture(std::string_view format);
@@ -72,10 +71,9 @@ struct ReadNumber {
   int post = 0;
 };
 // 0A000 for RN and EEEE.
-StatusOr<ReadNumber> ReadNumberByPicture(const NumberPicture &picture,
-                                         std::string_view text);
+StatusOr<ReadNumber> ReadNumberByPicture(const NumberPicture &picture, std::string_view text);
 
 // Roman numerals of 1…3999; fifteen # for other numbers.
 std::string RomanNumeral(int64_t value);
 
-} // namespace orrery::sql
+}  // namespace orrery::sql

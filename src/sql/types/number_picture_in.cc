@@ -11,71 +11,64 @@ using SignPlace = NumberPicture::SignPlace;
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 class Scanner {
-public:
-  Scanner(const NumberPicture &picture, std::string_view text)
-      : p_(picture), text_(text) {}
+ public:
+  Scanner(const NumberPicture &picture, std::string_view text) : p_(picture), text_(text) {}
 
   ReadNumber Scan() {
     for (const NumberNode &node : p_.nodes) {
-      if (AtEnd())
-        break;
+      if (AtEnd()) break;
       Node(node);
     }
-    if (digits_.ends_with('.'))
-      digits_.pop_back();
+    if (digits_.ends_with('.')) digits_.pop_back();
     return {sign_ + digits_, read_post_};
   }
 
-private:
+ private:
   bool AtEnd() const { return at_ >= text_.size(); }
   char Now() const { return AtEnd() ? '\0' : text_[at_]; }
   void SkipCharacter() {
-    if (!AtEnd())
-      at_ += Utf8CharBytes(text_.substr(at_));
+    if (!AtEnd()) at_ += Utf8CharBytes(text_.substr(at_));
   }
   // Up to `n` characters that are no part of a number.
   void SkipOthers(int n) {
     while (n-- > 0 && !AtEnd() &&
-           std::string_view("0123456789.,+-").find(Now()) ==
-               std::string_view::npos) {
+           std::string_view("0123456789.,+-").find(Now()) == std::string_view::npos) {
       SkipCharacter();
     }
   }
 
   void Node(const NumberNode &node) {
     switch (node.field) {
-    case NumberField::kText:
-      SkipCharacter();
-      break;
-    case NumberField::kNine:
-    case NumberField::kZero:
-    case NumberField::kPoint:
-      Place(node.field);
-      ++at_;
-      break;
-    case NumberField::kComma:
-    case NumberField::kGroup:
-      if (!p_.fill_mode && Now() == ',')
+      case NumberField::kText:
+        SkipCharacter();
+        break;
+      case NumberField::kNine:
+      case NumberField::kZero:
+      case NumberField::kPoint:
+        Place(node.field);
         ++at_;
-      break;
-    case NumberField::kCurrency:
-      SkipOthers(1);
-      break;
-    case NumberField::kOrdinal:
-      if (!p_.decimal)
-        SkipOthers(2);
-      break;
-    case NumberField::kMinus:
-      SignOrOther(Now() == '-');
-      break;
-    case NumberField::kPlus:
-      SignOrOther(Now() == '+');
-      break;
-    case NumberField::kPlusMinus:
-      SignOrOther(Now() == '-' || Now() == '+');
-      break;
-    default:
-      break;
+        break;
+      case NumberField::kComma:
+      case NumberField::kGroup:
+        if (!p_.fill_mode && Now() == ',') ++at_;
+        break;
+      case NumberField::kCurrency:
+        SkipOthers(1);
+        break;
+      case NumberField::kOrdinal:
+        if (!p_.decimal) SkipOthers(2);
+        break;
+      case NumberField::kMinus:
+        SignOrOther(Now() == '-');
+        break;
+      case NumberField::kPlus:
+        SignOrOther(Now() == '+');
+        break;
+      case NumberField::kPlusMinus:
+        SignOrOther(Now() == '-' || Now() == '+');
+        break;
+      default:
+        break;
     }
   }
 
@@ -89,19 +82,13 @@ private:
 
   // One of 9, 0, '.' and D. Leaves at_ on the last character used.
   void Place(NumberField field) {
-    if (Now() == ' ')
-      ++at_;
-    if (AtEnd())
-      return;
-    if (sign_ == ' ' && field != NumberField::kPoint &&
-        read_pre_ + read_post_ == 0)
-      LeadingSign();
-    if (AtEnd())
-      return;
+    if (Now() == ' ') ++at_;
+    if (AtEnd()) return;
+    if (sign_ == ' ' && field != NumberField::kPoint && read_pre_ + read_post_ == 0) LeadingSign();
+    if (AtEnd()) return;
     bool read = false;
     if (IsDigit(Now())) {
-      if (read_point_ && read_post_ == p_.post)
-        return;
+      if (read_point_ && read_post_ == p_.post) return;
       digits_ += Now();
       ++(read_point_ ? read_post_ : read_pre_);
       read = true;
@@ -110,14 +97,12 @@ private:
       read_point_ = true;
       read = true;
     }
-    if (sign_ == ' ' && read_pre_ + read_post_ > 0)
-      TrailingSign(read);
+    if (sign_ == ' ' && read_pre_ + read_post_ > 0) TrailingSign(read);
   }
 
   void LeadingSign() {
     if (p_.sign && p_.sign_place == SignPlace::kBefore) {
-      if (Now() == '-' || Now() == '+')
-        sign_ = text_[at_++];
+      if (Now() == '-' || Now() == '+') sign_ = text_[at_++];
     } else if (Now() == '-' || (p_.brackets && Now() == '<')) {
       sign_ = '-';
       ++at_;
@@ -136,8 +121,7 @@ private:
         sign_ = next;
         ++at_;
       }
-    } else if (!read && (p_.plus || p_.minus) &&
-               (Now() == '-' || Now() == '+')) {
+    } else if (!read && (p_.plus || p_.minus) && (Now() == '-' || Now() == '+')) {
       sign_ = Now();
     }
   }
@@ -152,18 +136,14 @@ private:
   bool read_point_ = false;
 };
 
-} // namespace
+}  // namespace
 
-StatusOr<ReadNumber> ReadNumberByPicture(const NumberPicture &picture,
-                                         std::string_view text) {
-  const std::string_view refused = picture.scientific ? "\"EEEE\""
-                                   : picture.roman    ? "\"RN\""
-                                                      : "";
+StatusOr<ReadNumber> ReadNumberByPicture(const NumberPicture &picture, std::string_view text) {
+  const std::string_view refused = picture.scientific ? "\"EEEE\"" : picture.roman ? "\"RN\"" : "";
   if (!refused.empty()) {
-    return Status(Code::kUnimplemented, "0A000",
-                  std::string(refused) + " not supported for input");
+    return Status(Code::kUnimplemented, "0A000", std::string(refused) + " not supported for input");
   }
   return Scanner(picture, text).Scan();
 }
 
-} // namespace orrery::sql
+}  // namespace orrery::sql

@@ -75,6 +75,31 @@ Status EvaluateRegex(EvalContext& c, Args a, Datum* out) {
   return OkStatus();
 }
 
+// What is wrong with a pattern, in PostgreSQL's words.
+std::string_view PatternFault(const re2::RE2& pattern) {
+  switch (pattern.error_code()) {
+    case re2::RE2::ErrorMissingParen:
+    case re2::RE2::ErrorUnexpectedParen:
+      return "parentheses () not balanced";
+    case re2::RE2::ErrorMissingBracket:
+      return "brackets [] not balanced";
+    case re2::RE2::ErrorRepeatArgument:
+    case re2::RE2::ErrorRepeatOp:
+      return "quantifier operand invalid";
+    case re2::RE2::ErrorRepeatSize:
+      return "invalid repetition count(s)";
+    case re2::RE2::ErrorBadEscape:
+    case re2::RE2::ErrorTrailingBackslash:
+      return "invalid escape \\ sequence";
+    case re2::RE2::ErrorBadCharRange:
+      return "invalid character range";
+    case re2::RE2::ErrorBadCharClass:
+      return "invalid character class";
+    default:
+      return pattern.error();
+  }
+}
+
 // Options that change what '.', '^' and '$' mean, and the letters that RE2 writes otherwise.
 Status TranslatePattern(std::string_view pattern, std::string_view flags, std::string& out) {
   bool ignore_case = false;
@@ -260,7 +285,7 @@ StatusOr<std::shared_ptr<const re2::RE2>> CompilePattern(const EvalContext& cont
   auto compiled = std::make_shared<const re2::RE2>(translated, options);
   if (!compiled->ok()) {
     return Status(Code::kInvalidArgument, "2201B",
-                  "invalid regular expression: " + compiled->error());
+                  "invalid regular expression: " + std::string(PatternFault(*compiled)));
   }
   if (context.cache != nullptr) {
     auto& known = context.cache->rep().patterns;

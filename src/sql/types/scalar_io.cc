@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <type_traits>
 
 #include "sql/types/errors.h"
 
@@ -64,6 +65,22 @@ StatusOr<double> ParseFloatAs(std::string_view text, std::string_view type_name)
   return double(negative ? -value : value);
 }
 
+// True if the digits lie exactly between `value` and a neighbour: they read back by the rule of ties
+// only, which PostgreSQL does not rely on.
+template <class F>
+bool IsHalfway(std::string_view digits, F value) {
+  using Wide = std::conditional_t<std::is_same_v<F, float>, double, long double>;
+  constexpr F kWholeFrom = F(uint64_t{1} << std::numeric_limits<F>::digits);
+  if (std::fabs(value) < kWholeFrom) return false;  // smaller ones have too many digits
+  Wide read = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), read);
+  const Wide exact = value;
+  if (read == exact) return false;
+  const F infinity = std::numeric_limits<F>::infinity();
+  const F neighbour = std::nextafter(value, read > exact ? infinity : -infinity);
+  return read == exact + (Wide(neighbour) - exact) / 2;
+}
+
 // Lays out shortest digits as PostgreSQL does: plain from 1e-4 up to `plain_digits` digits, else
 // with an exponent.
 template <class F>
@@ -72,6 +89,12 @@ void AppendShortest(F value, int plain_digits, std::string& out) {
   const auto result =
       std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
   std::string_view text(buffer, size_t(result.ptr - buffer));
+  while (IsHalfway(text, value)) {
+    const size_t point = text.find('.');
+    const size_t after = point == std::string_view::npos ? 0 : text.find('e') - point - 1;
+    const int size = std::snprintf(buffer, sizeof buffer, "%.*e", int(after) + 1, double(value));
+    text = {buffer, size_t(size)};
+  }
   if (text[0] == '-') {
     out += '-';
     text.remove_prefix(1);

@@ -15,9 +15,7 @@ TEST(FunctionCatalogTest, ExtraFunctionsFillTheRowsOfPgProc) {
   const Oid types[] = {oid::kOid};
   const auto plain = BuildFunctionCatalog();
   EXPECT_TRUE(plain->IsKnownButUnsupported("pg_get_functiondef"));
-  EXPECT_EQ(
-      ResolveFunction(*plain, "pg_get_functiondef", types).status().sqlstate(),
-      "0A000");
+  EXPECT_EQ(ResolveFunction(*plain, "pg_get_functiondef", types).status().sqlstate(), "0A000");
 
   const ExtraFunction extra[] = {{"pg_get_functiondef", &IsAnswer}};
   const auto catalog = BuildFunctionCatalog(extra);
@@ -40,5 +38,5 @@ TEST(FunctionCatalogDeathTest, ExtraFunctionsMustBeOfPgProcAndNew) {
   EXPECT_DEATH(BuildFunctionCatalog(known), "one evaluator a symbol");
 }
 
-} // namespace
-} // namespace orrery::sql
+}  // namespace
+}  // namespace orrery::sql

@@ -248,7 +248,8 @@ TEST_P(OracleTest, AgreesWithPostgres) {
 
 INSTANTIATE_TEST_SUITE_P(Tables, OracleTest,
                          testing::Values("numeric.tsv", "scalar.tsv", "string.tsv", "datetime.tsv",
-                                         "aggregate.tsv", "formatting.tsv"));
+                                         "aggregate.tsv", "formatting.tsv",
+                                         "further.tsv"));
 
 }  // namespace
 }  // namespace orrery::sql
