@@ -196,22 +196,6 @@ Status TablePrivilegeByName(EvalContext& c, Args a, Datum* out) {
   return OkStatus();
 }
 
-// "8192 bytes", "10 kB": pg_size_pretty of dbsize.c, halves rounded away from zero.
-Status SizePretty(EvalContext&, Args a, Datum* out) {
-  static constexpr const char* kUnits[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
-  constexpr int64_t kLimit = 10 * 1024;
-  int64_t size = a[0].as_int();
-  const auto magnitude = [&] { return size < 0 ? -uint64_t(size) : uint64_t(size); };
-  size_t unit = 0;
-  for (; unit + 1 < std::size(kUnits); ++unit) {
-    // All units but bytes carry one more bit, for rounding: their limit is twice as large.
-    if (magnitude() < uint64_t(unit == 0 ? kLimit : 2 * kLimit - 1)) break;
-    size /= int64_t(1) << (unit == 0 ? 9 : 10);
-  }
-  if (unit > 0) size = (size + (size < 0 ? -1 : 1)) / 2;
-  return SetText(std::to_string(size) + " " + kUnits[unit], out);
-}
-
 void RegisterPrivileges(EvaluatorTable& table) {
   for (const char* object : {"table", "sequence", "any_column"}) {
     const std::string prefix = "has_" + std::string(object) + "_privilege_";
@@ -267,7 +251,6 @@ void RegisterCatalogFunctions(EvaluatorTable& table) {
   table.Add("to_regproc", &ToReg<oid::kRegproc>);
   table.Add("to_regnamespace", &ToReg<oid::kRegnamespace>);
   table.Add("to_regrole", &ToReg<oid::kRegrole>);
-  table.Add("pg_size_pretty", &SizePretty);
   table.Add("current_schemas", &CurrentSchemas);
   table.Add("array_to_text", &ArrayToText);
   table.Add("array_length", &ArrayLength);
