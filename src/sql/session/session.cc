@@ -1,10 +1,17 @@
 #include "sql/session/session.h"
 
+#include "orrery/sql/catalog/catalog_functions.h"
 #include "orrery/sql/exec/kv_errors.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/session/scope.h"
 
 namespace orrery::sql {
+
+namespace {
+constexpr std::pair<DescriptorId, std::string_view> kSchemas[] = {{kPgCatalogSchemaId, "pg_catalog"},
+                                                                  {kPublicSchemaId, "public"},
+                                                                  {kInformationSchemaId, "information_schema"}};
+}  // namespace
 
 void CancelSlot::Cancel() {
   runtime::MutexLock lock(mutex_);
@@ -270,23 +277,32 @@ std::optional<std::string> Session::Setting(std::string_view name) const {
 
 TimestampUs Session::WallNow() { return FromUnixUs(runtime_.clock().WallNowNs() / 1000); }
 
+CatalogInfo* Session::catalog_info() const {
+  if (!catalog_info_ && transaction_.catalog)
+    catalog_info_ = NewCatalogInfo(context_, *transaction_.catalog, shared_.services.functions);
+  return catalog_info_.get();
+}
+
+std::vector<std::string> Session::SearchPath() const {
+  return transaction_.catalog ? transaction_.catalog->SearchPath() : SessionInfo::SearchPath();
+}
+
 std::optional<std::string> Session::RegName(Oid reg_type, Oid value) const {
   if (reg_type == oid::kRegtype) return FindType(value) ? std::optional(FormatType({value, -1})) : std::nullopt;
   if (reg_type == oid::kRegrole && value == kRoleOid) return "postgres";
+  if (reg_type == oid::kRegnamespace) {
+    for (const auto& [id, name] : kSchemas) {
+      if (id.value() == value) return std::string(name);
+    }
+  }
   if (reg_type == oid::kRegproc || reg_type == oid::kRegprocedure) {
     const Function* function = shared_.services.functions.FindFunction(value);
     return function ? std::optional(std::string(function->name)) : std::nullopt;
   }
-  if (reg_type != oid::kRegclass || !transaction_.catalog) return std::nullopt;
-  auto find = [&](const std::vector<TablePtr>& tables) -> std::optional<std::string> {
-    for (const TablePtr& table : tables) {
-      if (table->id().value() == value) return QuoteIdentifier(table->name());
-    }
-    return std::nullopt;
-  };
-  if (auto name = find(transaction_.catalog->VirtualTables())) return name;
-  auto tables = transaction_.catalog->ListTables(context_);
-  return tables.ok() ? find(*tables) : std::nullopt;
+  CatalogInfo* const catalog = reg_type == oid::kRegclass ? catalog_info() : nullptr;
+  if (catalog == nullptr) return std::nullopt;
+  auto name = catalog->RelationName(value);
+  return name.ok() ? *name : std::nullopt;
 }
 
 StatusOr<Oid> Session::RegLookup(Oid reg_type, std::string_view name) const {
@@ -298,6 +314,17 @@ StatusOr<Oid> Session::RegLookup(Oid reg_type, std::string_view name) const {
     return Status(Code::kNotFound, "42704", "type \"" + std::string(name) + "\" does not exist");
   }
   if (reg_type == oid::kRegrole && name == "postgres") return Oid(kRoleOid);
+  if (reg_type == oid::kRegnamespace) {
+    for (const auto& [id, schema] : kSchemas) {
+      if (schema == name) return Oid(id.value());
+    }
+  }
+  if (reg_type == oid::kRegproc) {
+    const auto overloads = shared_.services.functions.Overloads(name);
+    if (overloads.size() == 1) return overloads[0]->oid;
+    if (overloads.size() > 1)
+      return Status(Code::kInvalidArgument, "42725", "more than one function named \"" + std::string(name) + "\"");
+  }
   if (reg_type != oid::kRegclass) return SessionInfo::RegLookup(reg_type, name);
   std::string schema;
   std::string table(name);

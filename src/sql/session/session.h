@@ -18,6 +18,7 @@
 #include "orrery/sql/exec/copy_format.h"
 #include "orrery/sql/exec/executor.h"
 #include "orrery/sql/session/session_manager.h"
+#include "orrery/sql/types/catalog_info.h"
 #include "orrery/sql/types/eval_cache.h"
 #include "sql/session/plan_cache.h"
 #include "sql/session/settings.h"
@@ -193,6 +194,8 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   std::optional<std::string> Setting(std::string_view name) const override;
   std::optional<std::string> RegName(Oid reg_type, Oid value) const override;
   StatusOr<Oid> RegLookup(Oid reg_type, std::string_view name) const override;
+  CatalogInfo* catalog_info() const override;
+  std::vector<std::string> SearchPath() const override;
   // VolatileSource
   TimestampUs WallNow() override;
   uint64_t NextRandom() override { return random_->Next(); }
@@ -208,6 +211,7 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   EvalCache eval_cache_;
   EvalContext eval_;
   SessionTransaction transaction_;
+  mutable std::unique_ptr<CatalogInfo> catalog_info_;  // of the present statement, made when asked for
   std::map<std::string, Prepared, std::less<>> statements_;
   std::map<std::string, Portal, std::less<>> portals_;
   std::set<std::string, std::less<>> cursors_;  // portals made by DECLARE

@@ -10,6 +10,7 @@ PlanKey Session::KeyOf(std::string_view text, std::span<const Oid> declared) con
 
 CatalogTxn& Session::Catalog() {
   if (!transaction_.catalog) {
+    catalog_info_.reset();
     transaction_.catalog = shared_.services.catalog.BeginTxn();
     if (transaction_.txn) transaction_.catalog->SetTxn(transaction_.txn.get());
   }

@@ -15,6 +15,8 @@ Session::Running::Running(Session& session, CompiledStatementPtr statement, std:
       execution(compiled->plan, env) {}
 
 ExecEnv Session::MakeEnv(std::span<const Datum> parameters, kv::Txn* txn, MemoryAccount& memory) {
+  catalog_info_.reset();
+  if (!transaction_.catalog) (void)Catalog();  // functions may ask for names even where the plan has no table
   return {.database = shared_.services.database,
           .txn = txn,
           .eval = eval_,
