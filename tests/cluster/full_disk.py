@@ -5,6 +5,7 @@ The disk is a small ext4 image on a loop device, or a small tmpfs; both need roo
 """
 
 import os
+import re
 import subprocess
 import time
 
@@ -12,13 +13,14 @@ from harness import outcome, run as run_module, servers, writers as writers_modu
 from harness.run import check
 
 SIZE_MB = 400
+NO_SPACE = re.compile("no space|disk.* full|53100", re.I)
 
 
 def small_disk(run, point):
     """Mounts a disk of SIZE_MB at `point`; says which kind."""
     point.mkdir()
     check(os.geteuid() == 0, "a small disk needs root: run this test as root (it mounts a loop device)")
-    image = run.folder / "disk.img"
+    image = point.with_suffix(".img")
     with open(image, "wb") as file:
         file.truncate(SIZE_MB << 20)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
@@ -42,6 +44,17 @@ def fill(folder):
     return filler
 
 
+def ballast(cluster, errors):
+    """Some megabytes of rows; an error ends it and is remembered."""
+    try:
+        with cluster.session(1, 15) as session:
+            first = int(session.value("SELECT count(*) FROM ballast"))
+            for i in range(first, first + 20):
+                session.query(f"INSERT INTO ballast VALUES ({i}, '{'x' * 400_000}')")
+    except writers_module.FAULTS as error:
+        errors.append(str(error)[:300])
+
+
 def full(run, node_count):
     disk = run.folder / f"disk{node_count}"
     kind = small_disk(run, disk)
@@ -59,19 +72,22 @@ def full(run, node_count):
     full_at = time.monotonic()
     check(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize < 1 << 16, "the disk is not full")
 
-    # RocksDB's log has room until its preallocated block is used: write until somebody notices.
+    # The log has room until its preallocated part is used: write big rows until somebody notices.
     def noticed():
-        if not cluster.alive(victim):
+        if not cluster.alive(victim) or NO_SPACE.search(cluster.log(victim)):
             return True
         fill(disk)
-        errors = writers.history.errors(full_at)
-        return bool(errors) or "No space" in cluster.log(victim) or time.monotonic() > full_at + 15
-    run.wait_until(noticed, 20, "the full disk is noticed", 0.2)
+        ballast(cluster, told_errors)
+        return bool(told_errors) or bool(writers.history.errors(full_at))
+    told_errors = []
+    with cluster.session(1, 30) as session:
+        session.query("CREATE TABLE ballast (id int PRIMARY KEY, data text NOT NULL)")
+    run.wait_until(noticed, 60, "the full disk is noticed", 0.05)
     time.sleep(2)
     lives = cluster.alive(victim)
-    told = "No space" in cluster.log(victim) or "space" in str(writers.history.errors(full_at)).lower()
+    told = any(NO_SPACE.search(text) for text in (cluster.log(victim), str(writers.history.errors(full_at)), str(told_errors)))
     run.say(f"disk full: node {victim} {'lives' if lives else 'has ended'}; acknowledged since "
-            f"{writers.history.counts(full_at)[outcome.OK]}; errors {writers.history.errors(full_at).most_common(3)}")
+            f"{writers.history.counts(full_at)[outcome.OK]}; errors {told_errors + writers.history.errors(full_at).most_common(3)}")
     check(told, f"nobody said that the disk is full; the end of the log:\n{cluster.log(victim)[-1500:]}")
     if node_count > 1:
         writers.wait_acknowledged(50, 10)  # a minority's disk is not the cluster's end
@@ -105,4 +121,4 @@ def test(run):
         full(run, node_count)
 
 
-run_module.main(test, "full_disk", deadline=180)
+run_module.main(test, "full_disk", deadline=240)

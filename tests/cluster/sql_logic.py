@@ -29,7 +29,7 @@ def test(run):
         for file in files:
             words = [run.bin / "sqllogic", *urls, "--protocol", protocol, "--show", 5, file]
             try:
-                output = run.command(words, 120)
+                output = run.command(words, 60)
             except run_module.Failure as failure:
                 output = str(failure)
                 failures.append(f"{protocol} protocol, {output.split(chr(10), 1)[-1].rstrip()}")
