@@ -139,7 +139,7 @@ Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
   const int64_t wanted = ts.wall_ns + 1;
   if (promised_wall_ns_.load(std::memory_order_acquire) >= wanted) return OkStatus();
   Post([wanted](Replica& self, CycleOutput&) {
-    const int64_t ahead = self.host_.clock().Peek().wall_ns + self.PromiseAhead().count();
+    const int64_t ahead = self.host_.clock().PhysicalNowNs() + self.PromiseAhead().count();
     if (self.raft_) self.raft_->SetReadPromise({std::max(wanted, ahead), 0});
   });
   host_.driver().Enqueue(shared_from_this());

@@ -358,11 +358,13 @@ void Replica::MaybeTruncate() {
 
 // ---- The lease.
 
-// Called at each tick: a range that is read keeps its promise ahead of the clock, an idle one lets it lapse.
+// Called at each tick: a range that is read keeps its promise ahead of the clock, an idle one lets it lapse. The
+// physical clock counts: a new lease moves the hybrid clock up to the former promise, so that a promise measured
+// from there would run ahead by one more step with each lease, until other nodes refuse its timestamps.
 void Replica::RaisePromise() {
   if (soft_state_.role != raft::Role::kLeader) return;
   if (requests_since_tick_.exchange(0, std::memory_order_relaxed) == 0) return;
-  raft_->SetReadPromise({host_.clock().Peek().wall_ns + PromiseAhead().count(), 0});
+  raft_->SetReadPromise({host_.clock().PhysicalNowNs() + PromiseAhead().count(), 0});
 }
 
 // The next leader writes above what was promised: less than the clock offset that everybody tolerates, so that

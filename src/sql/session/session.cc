@@ -40,10 +40,19 @@ int64_t SharedSessions::NextRowId(runtime::Clock& clock) {
   return int64_t(uint64_t(next) << kNodeBits | (services.node.value() & ((1u << kNodeBits) - 1)));
 }
 
+namespace {
+
+// A label forks the same stream each time: every session needs one of its own, or all make the same row ids.
+std::unique_ptr<runtime::Random> NewSessionRandom(runtime::Random& random) {
+  return random.Fork("session " + std::to_string(random.Next()));
+}
+
+}  // namespace
+
 Session::Session(SharedSessions& shared, std::shared_ptr<CancelSlot> slot, const runtime::Context& context,
                  const SessionStart& start)
     : shared_(shared), slot_(std::move(slot)), runtime_(context.runtime()), context_(context),
-      random_(context.runtime().random().Fork("session")), user_(start.user), database_(start.database),
+      random_(NewSessionRandom(context.runtime().random())), user_(start.user), database_(start.database),
       settings_(shared.services.time_zones) {
   eval_.volatile_source = this;
   eval_.cache = &eval_cache_;
