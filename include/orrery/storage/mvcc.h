@@ -40,6 +40,9 @@ struct MvccReadOptions {
   const std::vector<SequenceRange>* ignored = nullptr;
   // Versions and foreign intents in (ts, limit] are UncertaintyError (T11). At or below ts: no uncertainty.
   Timestamp uncertainty_limit;
+  // Ids of transactions known to have been pending after the reader began: what they commit was not committed
+  // before it, so their intents above ts are no uncertainty. Null: none.
+  const std::vector<std::string>* seen_pending = nullptr;
   LockPolicy lock_policy = LockPolicy::kFail;
   // For a read that will lock (FOR UPDATE, FOR SHARE): conflicts with foreign locks of a conflicting
   // strength at any timestamp, and meets a version newer than ts with WriteTooOldError.

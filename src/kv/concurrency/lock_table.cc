@@ -37,7 +37,7 @@ bool IsOwn(const Admission& request, const TxnMeta& txn) {
 bool StandsInTheWay(const Admission& request, const LockHolder& holder, LockStrength strength) {
   if (IsOwn(request, holder.txn)) return false;
   if (strength == LockStrength::kNone) {
-    return holder.strength == LockStrength::kIntent && holder.txn.write_ts <= request.spec().visible_limit;
+    return holder.strength == LockStrength::kIntent && holder.txn.write_ts <= request.spec().read_ts;
   }
   return storage::Conflicts(holder.strength, strength);
 }
@@ -85,7 +85,7 @@ std::optional<LockWait> LockTable::Obstacle(const Admission& request, const KeyL
   LockWait wait;
   wait.key = key.key;
   wait.push = strength == LockStrength::kNone ? PushType::kTimestamp : PushType::kAbort;
-  wait.push_to = request.spec().visible_limit;
+  wait.push_to = request.spec().read_ts;
   if (request.spec().wait == WaitPolicy::kError && strength != LockStrength::kNone) {
     wait.fail_if_pending = true;
     wait.push = PushType::kQuery;
@@ -123,7 +123,7 @@ void LockTable::CollectFinished(const Admission& request, KeyLocks& key, LockStr
       dropped = true;
       continue;
     }
-    const bool moved_away = known && strength == LockStrength::kNone && known->write_ts > request.spec().visible_limit;
+    const bool moved_away = known && strength == LockStrength::kNone && known->write_ts > request.spec().read_ts;
     if (known && (IsFinal(known->status) || moved_away)) {
       ResolveIntentRequest resolve{.span = {key.key, ""}, .txn = holder.txn, .status = known->status,
                                    .ignored = known->ignored};

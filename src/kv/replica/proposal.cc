@@ -21,12 +21,13 @@ class SpecBuilder {
     spec_.wait = header_.wait;
     if (storage_.txn) {
       spec_.txn = &storage_.txn->meta;
-      spec_.visible_limit = storage_.txn->read_ts;
-      spec_.visible_limit.Forward(storage_.txn->uncertainty_limit);
+      spec_.read_ts = storage_.txn->read_ts;
+      visible_limit_ = storage_.txn->read_ts;
+      visible_limit_.Forward(storage_.txn->uncertainty_limit);
       write_ts_ = storage_.txn->meta.write_ts;
       min_ts_ = storage_.txn->meta.min_ts;
     } else {
-      spec_.visible_limit = ts;
+      spec_.read_ts = visible_limit_ = ts;
       write_ts_ = ts;
     }
   }
@@ -51,7 +52,7 @@ class SpecBuilder {
   }
   void Add(const PushTxnRequest& r) { AddRecord(r.pushee); }
   void Add(const ResolveIntentRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, r.txn.min_ts); }
-  void Add(const RefreshRequest& r) { Latch(storage_.Keep(r.span), Access::kRead, spec_.visible_limit); }
+  void Add(const RefreshRequest& r) { Latch(storage_.Keep(r.span), Access::kRead, visible_limit_); }
   void Add(const GcRequest& r) {
     for (const auto& key : r.keys) Latch(storage_.Keep(key.key), Access::kWrite, {});
   }
@@ -67,7 +68,7 @@ class SpecBuilder {
     if (locks) {
       Latch(span, Access::kWrite, {});
     } else {
-      Latch(span, Access::kRead, spec_.visible_limit);
+      Latch(span, Access::kRead, visible_limit_);
     }
     spec_.locks.push_back({span, locks ? strength : LockStrength::kNone});
   }
@@ -93,6 +94,7 @@ class SpecBuilder {
   AdmissionSpec spec_;
   Timestamp write_ts_;
   Timestamp min_ts_;
+  Timestamp visible_limit_;  // reads take notice of writes up to here: their uncertainty limit
 };
 
 }  // namespace

@@ -36,6 +36,10 @@ class PendingRequest final : public RequestStorage, public Admission {
 
   bool woken = false;
   runtime::CondVar cv;
+  // Of the request's own task, learned from pushes: transactions that were pending after this request began,
+  // and the latest commit that was met in the way.
+  std::vector<std::string> seen_pending;
+  Timestamp committed_in_the_way;
 };
 
 // The spans that the batch isolates and locks. `ts`: the timestamp chosen for a batch without transaction.

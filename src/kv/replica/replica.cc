@@ -262,6 +262,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     if (batch.header.txn) e.txn = &attempt.txn;
     e.write_ts = attempt.write_ts;
     e.one_phase = attempt.one_phase;
+    e.seen_pending = &request->seen_pending;
     size_t failed = 0;
     if (!(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
     if (status.ok()) {
@@ -275,6 +276,13 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     }
     if (const auto* conflict = status.payload<storage::LockConflictError>()) {
       status = Admit(context, *attempt.request, &conflict->locks);
+      // A commit that was waited for may lie above the timestamp chosen here: choose anew, or an acknowledged
+      // write would be missed (there is no uncertainty interval for such a batch).
+      if (status.ok() && !batch.header.txn && batch.header.ts.IsZero() &&
+          request->committed_in_the_way > attempt.read_ts) {
+        attempt.retry_above = request->committed_in_the_way;
+        break;
+      }
       continue;
     }
     if (e.one_phase_failed) {

@@ -111,7 +111,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status Admit(const runtime::Context& context, PendingRequest& request,
                const std::vector<storage::LockConflict>* conflicts);
   Status WaitWoken(const runtime::Context& context, PendingRequest& request, MonoTime until);
-  Status PushHolder(const runtime::Context& context, const PendingRequest& request, const LockWait& target);
+  Status PushHolder(const runtime::Context& context, PendingRequest& request, const LockWait& target);
   Status ResolveLocks(const runtime::Context& context, std::vector<ResolveIntentRequest> requests);
   Status WaitForPushee(const runtime::Context& context, const PushTxnRequest& push, PendingRequest& request,
                        MonoTime until);

@@ -91,6 +91,9 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
         break;
       }
       case Outcome::Kind::kResolve:
+        for (const auto& resolve : outcome.resolve) {
+          if (resolve.status == TxnStatus::kCommitted) request.committed_in_the_way.Forward(resolve.txn.write_ts);
+        }
         RETURN_IF_ERROR(ResolveLocks(context, std::move(outcome.resolve)));
         break;
     }
@@ -98,7 +101,7 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
   }
 }
 
-Status Replica::PushHolder(const runtime::Context& context, const PendingRequest& request, const LockWait& target) {
+Status Replica::PushHolder(const runtime::Context& context, PendingRequest& request, const LockWait& target) {
   PushTxnRequest push;
   push.pushee = target.holder;
   if (request.spec().txn) push.pusher = *request.spec().txn;
@@ -118,6 +121,7 @@ Status Replica::PushHolder(const runtime::Context& context, const PendingRequest
   if (target.fail_if_pending && !finished) {
     return ToStatus(KvError{LockConflictError{{LockConflict{target.key, target.holder}}}, std::nullopt});
   }
+  if (!finished) request.seen_pending.push_back(record.meta.id);
   MutexLock lock(mutex_);
   Woken woken;
   concurrency_.OnTxnRecord(record, woken);

@@ -89,7 +89,8 @@ class PointReader {
         return std::optional<MvccValue>(MvccValue{view.history->value, intent.txn.write_ts});
       case Kind::kOwnHidden: return ReadCommitted(Limit(), intent.txn.write_ts);
       case Kind::kForeignAbove:
-        if (intent.txn.write_ts <= Limit() && options_.lock_policy != LockPolicy::kInconsistent) {
+        if (intent.txn.write_ts <= Limit() && options_.lock_policy != LockPolicy::kInconsistent &&
+            !internal::SeenPending(options_, intent.txn)) {
           return UncertaintyStatus(key_, intent.txn.write_ts);
         }
         return ReadCommitted(Limit(), intent.txn.write_ts);

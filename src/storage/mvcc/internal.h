@@ -32,6 +32,15 @@ struct IntentView {
   Kind kind;
   const SequencedValue* history = nullptr;  // kOwnHistory; points into the record
 };
+// Whether the reader knows that this transaction was pending after the reader began.
+inline bool SeenPending(const MvccReadOptions& options, const TxnMeta& txn) {
+  if (!options.seen_pending) return false;
+  for (const std::string& id : *options.seen_pending) {
+    if (id == txn.id) return true;
+  }
+  return false;
+}
+
 // Aborted if the reader's epoch is older than the intent's.
 StatusOr<IntentView> ViewIntent(const LockRecord& intent, Timestamp ts, const TxnMeta* txn,
                                 const std::vector<SequenceRange>* ignored);

@@ -114,7 +114,7 @@ class Scanner {
       result_.intents.push_back(internal::ConflictOf(user_key_, intent_, LockStrength::kIntent));
     } else if (in_the_way) {
       AddConflict(view, intent_, LockStrength::kIntent);
-    } else if (intent_.txn.write_ts <= limit_ts_) {
+    } else if (intent_.txn.write_ts <= limit_ts_ && !internal::SeenPending(options_, intent_.txn)) {
       return UncertaintyStatus(user_key_, intent_.txn.write_ts);
     }
     return OkStatus();

@@ -122,7 +122,7 @@ class Story {
       txns_.push_back(std::make_unique<TxnMeta>(Txn(c)));
       spec.txn = txns_.back().get();
     }
-    spec.visible_limit = ts;
+    spec.read_ts = ts;
     const std::string wait = c.Get("wait");
     spec.wait = wait == "nowait" ? WaitPolicy::kError : wait == "skip" ? WaitPolicy::kSkip : WaitPolicy::kBlock;
     for (const auto& [option, values] : c.options) {

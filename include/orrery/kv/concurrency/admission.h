@@ -54,8 +54,9 @@ struct LockSpan {
 
 struct AdmissionSpec {
   const TxnMeta* txn = nullptr;  // null: not transactional. Outlives the request
-  // Plain reads conflict with intents at or below this: max(read timestamp, uncertainty limit).
-  Timestamp visible_limit;
+  // Plain reads conflict with intents at or below this, and push them just above it. Intents in the uncertainty
+  // interval are evaluation's to report (T11): pushing them above it would move their commits into the future.
+  Timestamp read_ts;
   WaitPolicy wait = WaitPolicy::kBlock;
   absl::InlinedVector<LatchSpan, 2> latches;
   absl::InlinedVector<LockSpan, 2> locks;

@@ -72,6 +72,7 @@ struct Evaluation {
   storage::MvccStats right_stats;
   Timestamp gc_threshold;
   bool push_must_wait = false;
+  const std::vector<std::string>* seen_pending = nullptr;  // see MvccReadOptions
   bool one_phase_failed = false;  // to be evaluated again with intents
 
   bool limit_reached() const { return (keys_limited && keys_left == 0) || bytes_left == 0; }

@@ -11,6 +11,7 @@ using storage::ColumnFamily;
 storage::MvccReadOptions Evaluation::ReadOptions() const {
   storage::MvccReadOptions options;
   options.txn = txn;
+  options.seen_pending = seen_pending;
   if (header.txn) {
     options.ignored = &header.txn->ignored;
     options.uncertainty_limit = header.txn->uncertainty_limit;
