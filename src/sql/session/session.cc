@@ -293,7 +293,10 @@ CatalogInfo* Session::catalog_info() const {
 }
 
 std::vector<std::string> Session::SearchPath() const {
-  return transaction_.catalog ? transaction_.catalog->SearchPath() : SessionInfo::SearchPath();
+  if (!transaction_.catalog) return SessionInfo::SearchPath();
+  std::vector<std::string> path = transaction_.catalog->SearchPath();
+  std::erase_if(path, [&](const std::string& schema) { return !transaction_.catalog->FindSchema(schema); });
+  return path;
 }
 
 std::optional<std::string> Session::RegName(Oid reg_type, Oid value) const {
