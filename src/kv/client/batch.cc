@@ -1,6 +1,13 @@
+#include "orrery/kv/api/errors.h"
 #include "orrery/kv/client/database.h"
+#include "orrery/kv/client/run_alone.h"
 
 namespace orrery::kv {
+namespace {
+
+constexpr int kAttemptsMax = 100;
+
+}  // namespace
 
 void Batch::Get(std::string_view key, LockStrength lock, LockDurability durability) {
   requests.emplace_back(GetRequest{.key = std::string(key), .lock = lock, .durability = durability});
@@ -30,6 +37,20 @@ void Batch::Clear() {
   max_bytes = 0;
   requests.clear();
   responses.clear();
+}
+
+Status RunAlone(const runtime::Context& context, Database& db, std::string_view name, Batch& batch) {
+  auto txn = db.Begin({.isolation = IsolationLevel::kSerializable, .name = name});
+  for (int attempt = 0;; ++attempt) {
+    Status status = txn->RunAndCommit(context, batch);
+    if (status.ok()) return status;
+    if (!GetError<TxnRetryError>(status) || attempt >= kAttemptsMax) {
+      (void)txn->Rollback(context).ok();
+      return status;
+    }
+    RETURN_IF_ERROR(context.Check());
+    RETURN_IF_ERROR(txn->Restart(context, status));
+  }
 }
 
 }  // namespace orrery::kv

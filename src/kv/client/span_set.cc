@@ -8,15 +8,21 @@ namespace {
 // The first key after a point or span.
 std::string EndOf(const Span& span) { return span.is_point() ? span.start + '\0' : span.end; }
 
+// Whether a span that starts at `start` lies wholly behind `span`, without touching it.
+bool IsBehind(std::string_view start, const Span& span) {
+  return span.is_point() ? start > span.start : start > span.end;
+}
+
 size_t Cost(const Span& span) { return sizeof(Span) + span.start.size() + span.end.size(); }
 
 }  // namespace
 
 void SpanSet::Add(std::string_view start, std::string_view end) {
   if (!spans_.empty() && spans_.back().start == start && spans_.back().end == end) return;
+  // Keys mostly come in order: what is sorted from the beginning need not be sorted at the end.
+  sorted_ = spans_.empty() || (sorted_ && IsBehind(start, spans_.back()));
   spans_.push_back({std::string(start), std::string(end)});
   bytes_ += Cost(spans_.back());
-  sorted_ = spans_.size() == 1;
   if (bytes_ > bytes_max_) Condense();
 }
 

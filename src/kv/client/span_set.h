@@ -16,6 +16,7 @@ class SpanSet {
   void Clear() {
     spans_.clear();
     bytes_ = 0;
+    sorted_ = true;
   }
   bool empty() const { return spans_.empty(); }
   // Sorted, without overlaps.

@@ -20,6 +20,20 @@ Status RetryError(RetryReason reason, const TxnMeta& txn, Timestamp ts, std::str
   return ToStatus(error);
 }
 
+// The keys that the batch writes, sorted: all of them, however many, so that the range can see that the batch is
+// the whole transaction.
+std::vector<Span> WrittenKeys(const std::vector<Request>& requests, const BatchHeader& header) {
+  std::vector<Span> keys;
+  for (const Request& request : requests) {
+    const bool reads = std::holds_alternative<GetRequest>(request) || std::holds_alternative<ScanRequest>(request);
+    if (!reads) keys.push_back({std::string(KeySpanOf(request, header).start), ""});
+  }
+  const auto by_start = [](const Span& a, const Span& b) { return a.start < b.start; };
+  if (!std::is_sorted(keys.begin(), keys.end(), by_start)) std::sort(keys.begin(), keys.end(), by_start);
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  return keys;
+}
+
 // After a commit was sent, only these errors prove that it did not happen (T18).
 bool ProvesNoCommit(const Status& error) {
   // A commit is never sent again once it may have been executed, so what an answer says is said of this one.
@@ -69,8 +83,11 @@ Status TxnCoordinator::RunAndCommit(const runtime::Context& context, Batch& batc
 Status TxnCoordinator::CommitInOnePhase(const runtime::Context& context, Batch& batch) {
   TrackLocks(batch);
   batch.responses.clear();
+  EndTxnRequest end{.outcome = TxnStatus::kCommitted,
+                    .lock_spans = WrittenKeys(batch.requests, request_.header),
+                    .deadline = deadline_};
   request_.requests.swap(batch.requests);
-  request_.requests.emplace_back(EndRequest());
+  request_.requests.emplace_back(std::move(end));
   request_.header.wait = batch.wait;
   request_.header.max_keys = 0;
   request_.header.max_bytes = 0;

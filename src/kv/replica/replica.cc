@@ -56,6 +56,7 @@ struct Replica::Attempt {
   Timestamp gc_threshold;
   bool writes = false;
   bool one_phase = false;
+  EndTxnLatches end_latches = EndTxnLatches::kOwn;
   Timestamp retry_above;  // out: evaluate again at least there
   bool retry_without_one_phase = false;
   bool push_waited = false;       // out: the pushee's record may have changed, look again
@@ -157,6 +158,7 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   Attempt attempt;
   attempt.writes = HasWrites(batch);
   attempt.one_phase = eval::IsOnePhase(batch);
+  if (attempt.one_phase) attempt.end_latches = EndTxnLatches::kAsWritten;
   attempt.push_deadline = host_.mono_clock().MonoNow() + kPushWaitMax;
   Timestamp floor;
   for (int i = 0; i < kAttemptsMax; ++i) {
@@ -228,7 +230,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
                             BatchResponse& response) {
   const auto before = descriptor();
   if (!before) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
-  attempt.request = NewPendingRequest(batch, attempt.base_ts, *before);
+  attempt.request = NewPendingRequest(batch, attempt.base_ts, *before, attempt.end_latches);
   Status status = Admit(context, *attempt.request, nullptr);
   while (status.ok()) {
     {
@@ -255,7 +257,8 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
       MutexLock lock(mutex_);
       return concurrency_.IsLocked(*request, key, strength);
     };
-    storage::OverlayBatch overlay(host_.engine());
+    const auto sorted = eval::ReaderInKeyOrder(host_.engine(), batch);
+    storage::OverlayBatch overlay(sorted ? static_cast<const storage::Reader&>(*sorted) : host_.engine());
     const storage::Reader& reader =
         attempt.writes ? static_cast<const storage::Reader&>(overlay) : host_.engine();
     eval::Evaluation e{view, batch.header, overlay, reader, attempt.read_ts};
@@ -315,6 +318,8 @@ void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
     if (const auto* get = std::get_if<GetRequest>(&request)) {
       reads_.AddRead(SpanRef(get->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
+      // One that succeeded left its own version or intent where it read: no other write gets below that.
+      if (!responses.empty()) continue;
       reads_.AddRead(SpanRef(cput->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* refresh = std::get_if<RefreshRequest>(&request)) {
       reads_.AddRead(SpanRef(refresh->span), attempt.read_ts, attempt.txn.id);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orrery/kv/api/errors.h"
+#include "orrery/kv/client/run_alone.h"
 #include "orrery/sql/types/text_io.h"
 
 namespace orrery::sql {
@@ -44,26 +45,43 @@ TupleReader KeyReader(const Table& table) {
   return TupleReader(std::move(columns), TupleReader::Absent::kKeep);
 }
 
-// Columns that go into the value: those outside the key, and key columns whose key form is not exact.
-void EncodeRow(const Table& table, std::span<const Datum> row, std::string& key, std::string& value) {
-  key = table.key_prefix;
-  for (const Table::KeyPart& part : table.key) AppendKeyColumn(key, part.type, row[part.ordinal], part.direction);
-  std::vector<std::pair<TupleColumn, uint32_t>> stored;
-  for (size_t i = 0; i < table.value_columns.size(); ++i)
-    stored.push_back({table.value_columns[i], table.value_ordinals[i]});
-  for (const Table::KeyPart& part : table.key)
-    if (!KeyIsExact(part.type, row[part.ordinal]))
-      stored.push_back({{table.columns()[part.ordinal].id, part.type}, part.ordinal});
-  std::sort(stored.begin(), stored.end(), [](const auto& a, const auto& b) { return a.first.id < b.first.id; });
-  std::vector<TupleColumn> columns;
-  std::vector<Datum> values;
-  for (const auto& [column, ordinal] : stored) {
-    columns.push_back(column);
-    values.push_back(row[ordinal]);
+// Encodes full rows of one table; what does not depend on the row is worked out once.
+class RowEncoder {
+ public:
+  explicit RowEncoder(const Table& table) : table_(table) {
+    for (size_t i = 0; i < table.value_columns.size(); ++i)
+      stored_.push_back({table.value_columns[i], table.value_ordinals[i], nullptr});
+    for (const Table::KeyPart& part : table.key)
+      stored_.push_back({{table.columns()[part.ordinal].id, part.type}, part.ordinal, &part});
+    std::sort(stored_.begin(), stored_.end(), [](const Stored& a, const Stored& b) { return a.column.id < b.column.id; });
   }
-  value.clear();
-  AppendTuple(value, columns, values);
-}
+
+  // The value holds the columns outside the key, and key columns whose key form is not exact.
+  void Encode(std::span<const Datum> row, std::string& key, std::string& value) {
+    key = table_.key_prefix;
+    for (const Table::KeyPart& part : table_.key) AppendKeyColumn(key, part.type, row[part.ordinal], part.direction);
+    columns_.clear();
+    values_.clear();
+    for (const Stored& stored : stored_) {
+      if (stored.key_part != nullptr && KeyIsExact(stored.key_part->type, row[stored.ordinal])) continue;
+      columns_.push_back(stored.column);
+      values_.push_back(row[stored.ordinal]);
+    }
+    value.clear();
+    AppendTuple(value, columns_, values_);
+  }
+
+ private:
+  struct Stored {
+    TupleColumn column;
+    uint32_t ordinal;
+    const Table::KeyPart* key_part;  // null: outside the key
+  };
+  const Table& table_;
+  std::vector<Stored> stored_;
+  std::vector<TupleColumn> columns_;
+  std::vector<Datum> values_;
+};
 
 Status DuplicateKey(const Table& to, std::string_view key) {
   std::vector<Datum> row(to.columns().size());
@@ -88,12 +106,8 @@ Status DuplicateKey(const Table& to, std::string_view key) {
 Status WriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& txn, const Table& to, kv::Batch& rows,
                  RewriteOptions::Writes writes) {
   if (rows.requests.empty()) return OkStatus();
-  const Status status = writes == RewriteOptions::Writes::kInTxn
-                            ? txn.Run(context, rows)
-                            : db.RunTxn(context, "rewrite rows", [&](kv::Txn& beside) {
-                                kv::Batch copy = rows;
-                                return beside.Run(context, copy);
-                              });
+  const Status status = writes == RewriteOptions::Writes::kInTxn ? txn.Run(context, rows)
+                                                                 : kv::RunAlone(context, db, "rewrite rows", rows);
   rows.Clear();
   if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) return DuplicateKey(to, failed->key);
   return status;
@@ -108,6 +122,7 @@ Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& t
   std::vector<int> source_of;  // by the ordinals of `to`
   for (const ColumnDescriptor& column : to.columns()) source_of.push_back(from.OrdinalOfId(column.id));
   std::optional<kv::Span> rest = kv::Span{from.key_prefix, ordered::PrefixEnd(from.key_prefix)};
+  RowEncoder encoder(to);
   std::vector<Datum> old_row;
   std::vector<Datum> new_row(to.columns().size());
   kv::Batch write;
@@ -116,6 +131,7 @@ Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& t
     kv::Batch read;
     read.Scan(*rest);
     read.max_keys = options.batch_rows;
+    read.max_bytes = options.batch_bytes;
     RETURN_IF_ERROR(txn.Run(context, read));
     const auto& response = std::get<kv::ScanResponse>(read.responses[0]);
     for (auto cursor = response.rows.Begin(); cursor.Next();) {
@@ -132,7 +148,7 @@ Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& t
                       "column \"" + fields.column + "\" of relation \"" + to.name() + "\" contains null values")
             .WithFields(fields);
       }
-      EncodeRow(to, new_row, key, value);
+      encoder.Encode(new_row, key, value);
       write.Insert(key, value);
     }
     RETURN_IF_ERROR(WriteRows(context, db, txn, to, write, options.writes));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/client/span_set.h"
+#include "orrery/kv/client/run_alone.h"
 #include "unit/kv_client/mini_server.h"
 
 namespace orrery::kv {
@@ -61,6 +62,31 @@ TEST_F(KvClientTest, OneRangeCommitsInOneBatch) {
   EXPECT_EQ(Committed("b"), "2");
   EXPECT_EQ(cluster_.intent_count(), 0u);
   EXPECT_EQ(cluster_.record_count(), 0u);
+}
+
+// The keys of one phase may be more than the transaction would remember one by one.
+TEST_F(KvClientTest, ABatchBeyondTheSpanBudgetCommitsInOnePhase) {
+  Reset(/*span_bytes_max=*/1000);
+  Batch batch;
+  for (int i = 0; i < 500; ++i) batch.Insert(K("a" + std::to_string(1000 + i)), "v");
+  ASSERT_TRUE(RunAlone(context_, *db_, "load", batch).ok());
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  EXPECT_EQ(cluster_.record_count(), 0u);
+  EXPECT_EQ(Committed("a1499"), "v");
+}
+
+TEST_F(KvClientTest, RunAloneSpansRangesAndReportsADuplicate) {
+  Batch batch;
+  batch.Insert(K("a"), "1");
+  batch.Insert(K("z"), "2");
+  ASSERT_TRUE(RunAlone(context_, *db_, "load", batch).ok());
+  EXPECT_EQ(Committed("a") + Committed("z"), "12");
+  Batch again;
+  again.Insert(K("b"), "3");
+  again.Insert(K("a"), "4");
+  const Status status = RunAlone(context_, *db_, "load", again);
+  ASSERT_NE(GetError<ConditionFailedError>(status), nullptr) << status.ToString();
+  EXPECT_EQ(Committed("a") + Committed("b"), "1-");
 }
 
 TEST_F(KvClientTest, TwoRangesCommitInTwoPhases) {
