@@ -2,8 +2,9 @@
 // the writes of earlier ones before anything reaches the engine. The result is a WriteBatch to propose.
 //
 // The index over the writes is built only when something is read at or before the last key written: evaluating
-// one put, or many in key order, appends to a string and no more. Thread safety: none, one task. The base must outlive it, and must not
-// change in the keys that are read here meanwhile (latches or an EngineSnapshot see to that).
+// one put, or many in key order, appends to a string and no more. Thread safety: none, one task. The base must
+// outlive it, and must not change in the keys that are read here meanwhile (latches or an EngineSnapshot see to
+// that).
 #pragma once
 
 #include <memory>

@@ -318,8 +318,9 @@ void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
     if (const auto* get = std::get_if<GetRequest>(&request)) {
       reads_.AddRead(SpanRef(get->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
-      // One that succeeded left its own version or intent where it read: no other write gets below that.
-      if (!responses.empty()) continue;
+      // One that is committed left its own version where it read: no other write gets below that. (An intent may
+      // yet be rolled back to a savepoint, and what was read is known all the same.)
+      if (attempt.one_phase && !responses.empty()) continue;
       reads_.AddRead(SpanRef(cput->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* refresh = std::get_if<RefreshRequest>(&request)) {
       reads_.AddRead(SpanRef(refresh->span), attempt.read_ts, attempt.txn.id);
