@@ -9,6 +9,7 @@ from harness.run import ROOT, check
 
 def add_options(parser):
     parser.add_argument("--against", choices=("1", "3", "postgres"), default="1")
+    parser.add_argument("--protocols", default="simple,extended", help="which protocols, by commas")
     parser.add_argument("--only", default="", help="regular expression on file names")
     parser.add_argument("--records-min", type=int, default=1500, help="fail if fewer records ran")
 
@@ -24,13 +25,13 @@ def test(run):
     check(bool(files), "no SQL logic files")
     urls = [word for node in server.nodes.values() for word in ("--url", node.url)]
     failures = []
-    for protocol in ("simple", "extended"):
+    for protocol in options.protocols.split(","):
         passed = skipped = debts = 0
         for file in files:
             words = [run.bin / "sqllogic", *urls, "--protocol", protocol, "--show", 5,
                      "--known", ROOT / "tests" / "sql" / "known_failures.txt", file]
             try:
-                output = run.command(words, 60)
+                output = run.command(words, 180)
             except run_module.Failure as failure:
                 output = str(failure)
                 failures.append(f"{protocol} protocol, {output.split(chr(10), 1)[-1].rstrip()}")
