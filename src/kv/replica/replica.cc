@@ -224,6 +224,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
   attempt.write_ts = write_ts;
 }
 
+// tidy: long function: the order of its steps (latch, route, choose timestamps, evaluate, finish) is the protocol.
 Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
                             BatchResponse& response) {
   const auto before = descriptor();

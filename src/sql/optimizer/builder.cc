@@ -50,6 +50,17 @@ int ScanDirection(const Relation& scan, const KeyMatch& match, const std::vector
   return direction == 0 ? 1 : direction;
 }
 
+// Whether rows in order `have` are in the wished order too.
+bool InOrder(const std::vector<SortKey>& wish, const std::vector<SortKey>& have) {
+  if (wish.empty() || wish.size() > have.size()) return false;
+  for (size_t i = 0; i < wish.size(); ++i) {
+    if (!SameExpr(*wish[i].expr, *have[i].expr) || wish[i].direction != have[i].direction || wish[i].nulls != have[i].nulls) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::optional<uint64_t> ConstantCount(const ExprPtr& e) {
   if (!e) return std::nullopt;
   if (e->kind != Expr::Kind::kConstant || e->value.is_null() || e->value.as_int() < 0) return std::nullopt;
@@ -356,12 +367,14 @@ StatusOr<Built> Builder::BuildDistinct(const Relation& r) {
   node->output = input.node->output;
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, EstimateRows(r));
-  return Built{.node = std::move(node), .slots = columns, .ordered = true};
+  return Built{.node = std::move(node), .slots = columns};
 }
 
 StatusOr<Built> Builder::BuildSort(const Relation& r, const Wish& wish) {
   ASSIGN_OR_RETURN(Built input, Build(*r.inputs[0], {.order = r.sort_keys, .row_count = wish.row_count}));
-  if (input.ordered) return input;
+  const bool sorted_already = input.ordered;
+  input.ordered = InOrder(wish.order, r.sort_keys);
+  if (sorted_already) return input;
   auto node = std::make_unique<PhysicalSort>();
   for (const SortKey& key : r.sort_keys) {
     node->keys.push_back(key);
@@ -372,7 +385,6 @@ StatusOr<Built> Builder::BuildSort(const Relation& r, const Wish& wish) {
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, rows);
   input.node = std::move(node);
-  input.ordered = true;
   return input;
 }
 
@@ -398,6 +410,7 @@ StatusOr<Built> Builder::BuildLimit(const Relation& r) {
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, rows);
   input.node = std::move(node);
+  input.ordered = false;  // which rows stay is the order's below; that is not the order asked for here
   return input;
 }
 
