@@ -50,6 +50,14 @@ int ScanDirection(const Relation& scan, const KeyMatch& match, const std::vector
   return direction == 0 ? 1 : direction;
 }
 
+// Whether rows sorted by `keys` are in the order `wish` as well: it is a beginning of theirs.
+bool Fulfils(const std::vector<SortKey>& keys, const std::vector<SortKey>& wish) {
+  const auto same = [](const SortKey& a, const SortKey& b) {
+    return a.direction == b.direction && a.nulls == b.nulls && SameExpr(*a.expr, *b.expr);
+  };
+  return !wish.empty() && wish.size() <= keys.size() && std::equal(wish.begin(), wish.end(), keys.begin(), same);
+}
+
 std::optional<uint64_t> ConstantCount(const ExprPtr& e) {
   if (!e) return std::nullopt;
   if (e->kind != Expr::Kind::kConstant || e->value.is_null() || e->value.as_int() < 0) return std::nullopt;
@@ -98,7 +106,7 @@ StatusOr<Built> Builder::Build(const Relation& r, const Wish& wish) {
     case Relation::Kind::kAggregate: return BuildAggregate(r);
     case Relation::Kind::kDistinct: return BuildDistinct(r);
     case Relation::Kind::kSort: return BuildSort(r, wish);
-    case Relation::Kind::kLimit: return BuildLimit(r);
+    case Relation::Kind::kLimit: return BuildLimit(r, wish);
     case Relation::Kind::kSetOp: return BuildSetOperation(r);
     case Relation::Kind::kExternal: {
       auto node = std::make_unique<PhysicalExternal>();
@@ -356,12 +364,16 @@ StatusOr<Built> Builder::BuildDistinct(const Relation& r) {
   node->output = input.node->output;
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, EstimateRows(r));
-  return Built{.node = std::move(node), .slots = columns, .ordered = true};
+  return Built{.node = std::move(node), .slots = columns};
 }
 
 StatusOr<Built> Builder::BuildSort(const Relation& r, const Wish& wish) {
   ASSIGN_OR_RETURN(Built input, Build(*r.inputs[0], {.order = r.sort_keys, .row_count = wish.row_count}));
-  if (input.ordered) return input;
+  const bool as_wished = Fulfils(r.sort_keys, wish.order);
+  if (input.ordered) {
+    input.ordered = as_wished;
+    return input;
+  }
   auto node = std::make_unique<PhysicalSort>();
   for (const SortKey& key : r.sort_keys) {
     node->keys.push_back(key);
@@ -372,11 +384,12 @@ StatusOr<Built> Builder::BuildSort(const Relation& r, const Wish& wish) {
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, rows);
   input.node = std::move(node);
-  input.ordered = true;
+  input.ordered = as_wished;
   return input;
 }
 
-StatusOr<Built> Builder::BuildLimit(const Relation& r) {
+// An order wished for above is not asked for below, where it would decide which rows are in the limit.
+StatusOr<Built> Builder::BuildLimit(const Relation& r, const Wish& order) {
   const auto limit = ConstantCount(r.limit);
   const auto offset = r.offset ? ConstantCount(r.offset) : std::optional<uint64_t>(0);
   Wish wish;
@@ -398,6 +411,8 @@ StatusOr<Built> Builder::BuildLimit(const Relation& r) {
   node->inputs.push_back(std::move(input.node));
   SetEstimate(*node, rows);
   input.node = std::move(node);
+  const Relation& below = *r.inputs[0];
+  input.ordered = below.kind == Relation::Kind::kSort && Fulfils(below.sort_keys, order.order);
   return input;
 }
 

@@ -244,7 +244,14 @@ ParsedExprPtr PostgresTree::Function(const ::FuncCall* node) {
   out->distinct = node->agg_distinct;
   for (int i = 0; i < list_length(node->args); ++i) {
     const auto* arg = static_cast<const ::Node*>(list_nth(node->args, i));
-    if (IsA(arg, NamedArgExpr)) return Unsupported("named arguments", node->location);
+    if (IsA(arg, NamedArgExpr)) {
+      const auto* named = As<::NamedArgExpr>(arg);
+      out->arg_names.resize(size_t(i));
+      out->arg_names.push_back(Text(named->name));
+      out->args.push_back(Expression(reinterpret_cast<const ::Node*>(named->arg)));
+      continue;
+    }
+    if (!out->arg_names.empty()) return SyntaxError("positional argument cannot follow named argument", exprLocation(arg));
     out->args.push_back(Expression(arg));
   }
   out->order_by = SortItems(node->agg_order);

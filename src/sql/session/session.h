@@ -167,6 +167,8 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   StatusOr<Progress> RunUtility(const CompiledStatement& compiled, const FormatCodes& formats, ResultSink& sink);
   Status RunTransaction(const ParsedTransaction& node, ResultSink& sink);
   Status RunSavepoint(const ParsedTransaction& node);
+  Status SetParameter(const std::string& name, const std::string& value, SettingScope scope);
+  void AdoptFormat();
   Status ApplyModes(const std::vector<ParsedOption>& modes);
   Status RunSet(const ParsedSet& node, ResultSink& sink);
   Status RunShow(const ParsedShow& node, const FormatCodes& formats, ResultSink& sink);
@@ -199,6 +201,7 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   // VolatileSource
   TimestampUs WallNow() override;
   uint64_t NextRandom() override { return random_->Next(); }
+  StatusOr<std::string> ChangeSetting(std::string_view name, std::string_view value, SettingReach reach) override;
 
   SharedSessions& shared_;
   const std::shared_ptr<CancelSlot> slot_;

@@ -162,11 +162,15 @@ Status Session::ApplyModes(const std::vector<ParsedOption>& modes) {
         return {Code::kInvalidArgument, "22023",
                 "invalid value for parameter \"transaction_isolation\": \"" + mode.value + "\""};
       }
+      if (*level == transaction_.isolation && transaction_.statements_run == 0) {
+        transaction_.isolation_name = IsolationName(mode.value);
+      }
       if (*level == transaction_.isolation) continue;
       if (transaction_.statements_run > 0 || transaction_.txn) {
         return {Code::kFailedPrecondition, "25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query"};
       }
       transaction_.isolation = *level;
+      transaction_.isolation_name = IsolationName(mode.value);
     } else if (mode.name == "transaction_read_only") {
       bool read_only = ParseBoolSetting(mode.value).value_or(true);
       if (!read_only && transaction_.read_only && transaction_.statements_run > 0) {
@@ -210,27 +214,43 @@ Status Session::RunSet(const ParsedSet& node, ResultSink& sink) {
         if (!value.empty()) value += ", ";
         value += part;
       }
-      if (node.name.starts_with("transaction_")) {
-        if (transaction_.state() == State::kNone) return OkStatus();
-        return ApplyModes({{.name = node.name, .value = value, .has_value = true}});
-      }
-      RETURN_IF_ERROR(settings_.Set(node.name, value, scope));
-      break;
+      return SetParameter(node.name, value, scope);
     }
   }
-  // What is running keeps now(); the rest of its formats follow at once, as in PostgreSQL.
-  TimestampUs transaction_time = eval_.format.transaction_time;
+  AdoptFormat();
+  return OkStatus();
+}
+
+Status Session::SetParameter(const std::string& name, const std::string& value, SettingScope scope) {
+  if (name.starts_with("transaction_")) {
+    if (transaction_.state() == State::kNone) return OkStatus();
+    return ApplyModes({{.name = name, .value = value, .has_value = true}});
+  }
+  RETURN_IF_ERROR(settings_.Set(name, value, scope));
+  AdoptFormat();
+  return OkStatus();
+}
+
+// What is running keeps now(); the rest of its formats follow at once, as in PostgreSQL.
+void Session::AdoptFormat() {
+  const TimestampUs transaction_time = eval_.format.transaction_time;
   eval_.format = settings_.hot().format;
   eval_.format.session = this;
   eval_.format.transaction_time = transaction_time;
-  return OkStatus();
+}
+
+StatusOr<std::string> Session::ChangeSetting(std::string_view name, std::string_view value, SettingReach reach) {
+  const auto scope = reach == SettingReach::kTransaction ? SettingScope::kLocal : SettingScope::kSession;
+  RETURN_IF_ERROR(SetParameter(ToLower(name), std::string(value), scope));
+  return ShowValue(name);
 }
 
 StatusOr<std::string> Session::ShowValue(std::string_view name) const {
   std::string lower = ToLower(name);
   bool open = transaction_.state() != State::kNone;
   if (lower == "transaction_isolation") {
-    return std::string(IsolationName(open ? transaction_.isolation : settings_.hot().default_isolation));
+    if (open) return std::string(transaction_.isolation_name);
+    return settings_.Get("default_transaction_isolation").value_or("read committed");
   }
   if (lower == "transaction_read_only") {
     return std::string((open ? transaction_.read_only : settings_.hot().default_read_only) ? "on" : "off");

@@ -10,7 +10,7 @@ const std::vector<SettingDefinition>& SettingDefinitions() {
   constexpr auto kFixed = D::Access::kReadOnly;
   constexpr auto kUser = D::Access::kUser;
   static const auto* const kDefinitions = new std::vector<D>{
-      {"server_version", K::kString, "15.0 (OrreryDB)", "Shows the server version.", kFixed, true},
+      {"server_version", K::kString, "15.20 (OrreryDB)", "Shows the server version.", kFixed, true},
       {"server_encoding", K::kString, "UTF8", "Shows the server (database) character set encoding.", kFixed, true},
       {"client_encoding", K::kString, "UTF8", "Sets the client's character set encoding.", kUser, true},
       {"application_name", K::kString, "", "Sets the application name to be reported in statistics and logs.", kUser, true},
@@ -23,7 +23,7 @@ const std::vector<SettingDefinition>& SettingDefinitions() {
       {"TimeZone", K::kString, "UTC", "Sets the time zone for displaying and interpreting time stamps.", kUser, true},
       {"integer_datetimes", K::kBool, "on", "Shows whether datetimes are integer based.", kFixed, true},
       {"standard_conforming_strings", K::kBool, "on", "Causes '...' strings to treat backslashes literally.", kUser, true},
-      {"server_version_num", K::kInt, "150000", "Shows the server version as an integer.", kFixed},
+      {"server_version_num", K::kInt, "150020", "Shows the server version as an integer.", kFixed},
       {"search_path", K::kString, "\"$user\", public", "Sets the schema search order for names that are not schema-qualified."},
       {"role", K::kString, "none", "Sets the current role.", kFixed},
       {"default_transaction_isolation", K::kEnum, "read committed", "Sets the transaction isolation level of each new transaction.", kUser, false, "read uncommitted|read committed|repeatable read|serializable"},
