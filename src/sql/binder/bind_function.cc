@@ -266,6 +266,11 @@ StatusOr<RelationPtr> StatementBinder::SeriesFunction(const P& expr, const Scope
   auto out = std::make_shared<Relation>();
   out->kind = Relation::Kind::kFunction;
   out->function_name = "generate_series";
+  if (step == oid::kInterval) {
+    const sql::Operator* plus = options_.functions.ExactOperator("+", type, oid::kInterval);
+    if (!plus) return At(UnsupportedError("generate_series of " + std::string(TypeName(type))), expr.position);
+    out->function = plus->function;
+  }
   out->args = std::move(args);
   out->with_ordinality = with_ordinality;
   out->columns.push_back({NewColumn(), std::string(column_name), {type}});

@@ -116,16 +116,14 @@ class FunctionScanOperator final : public RowOperator {
 };
 
 // The value after `value`; for timestamps the session's time zone says how long a day is.
-StatusOr<Datum> NextInSeries(ExecState& state, Oid type, const Datum& value, const Datum& step) {
-  if (type == oid::kNumeric) {
+StatusOr<Datum> NextInSeries(ExecState& state, const Function* plus, const Datum& value, const Datum& step) {
+  if (plus == nullptr) {
     ASSIGN_OR_RETURN(Numeric sum, Numeric::Add(Numeric::FromDatum(value), Numeric::FromDatum(step)));
     return sum.ToDatum();
   }
-  const Operator* plus = state.env.functions.ExactOperator("+", type, oid::kInterval);
-  if (plus == nullptr) return UnsupportedError("generate_series of " + std::string(TypeName(type)));
   const Datum args[] = {value, step};
   Datum sum;
-  RETURN_IF_ERROR(plus->function->evaluate(state.env.eval, args, &sum));
+  RETURN_IF_ERROR(plus->evaluate(state.env.eval, args, &sum));
   return sum;
 }
 
@@ -142,7 +140,7 @@ Status FunctionScanOperator::PrepareGeneral(ExecState& state) {
     RETURN_IF_ERROR(state.context->Check());
     RETURN_IF_ERROR(state.Charge(sizeof(Datum) + value.heap_bytes()));
     general_.push_back(value);
-    ASSIGN_OR_RETURN(value, NextInSeries(state, type, value, step));
+    ASSIGN_OR_RETURN(value, NextInSeries(state, node_.function, value, step));
   }
   done_ = general_.empty();
   return OkStatus();

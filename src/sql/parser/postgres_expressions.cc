@@ -251,8 +251,9 @@ ParsedExprPtr PostgresTree::Function(const ::FuncCall* node) {
       out->args.push_back(Expression(reinterpret_cast<const ::Node*>(named->arg)));
       continue;
     }
-    if (!out->arg_names.empty()) return SyntaxError("positional argument cannot follow named argument", exprLocation(arg));
     out->args.push_back(Expression(arg));
+    if (!out->arg_names.empty() && out->args.back())
+      return SyntaxError("positional argument cannot follow named argument", out->args.back()->position);
   }
   out->order_by = SortItems(node->agg_order);
   out->filter = Expression(node->agg_filter);
