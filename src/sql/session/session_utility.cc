@@ -11,10 +11,9 @@ void Session::Warn(ResultSink& sink, Severity severity, std::string_view sqlstat
   sink.SendNotice({severity, Status(Code::kInternal, sqlstate, message)});
 }
 
-StatusOr<Progress> Session::RunUtility(const CompiledStatement& compiled, const FormatCodes& formats,
-                                       ResultSink& sink) {
+StatusOr<Progress> Session::RunUtility(const CompiledStatement& compiled, const FormatCodes& formats, Commit commit, ResultSink& sink) {
   const ParsedNode& node = compiled.parsed->node;
-  if (const auto* execute = std::get_if<ParsedExecute>(&node)) return RunExecute(*execute, formats, sink);
+  if (const auto* execute = std::get_if<ParsedExecute>(&node)) return RunExecute(*execute, formats, commit, sink);
   std::string tag(compiled.command);
   Status status;
   if (const auto* t = std::get_if<ParsedTransaction>(&node)) {
@@ -296,7 +295,7 @@ Status Session::RunPrepare(const ParsedPrepare& node, const CompiledStatement& c
   return OkStatus();
 }
 
-StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCodes& formats, ResultSink& sink) {
+StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCodes& formats, Commit commit, ResultSink& sink) {
   auto it = statements_.find(node.name);
   if (it == statements_.end()) {
     return Status(Code::kNotFound, "26000", "prepared statement \"" + node.name + "\" does not exist");
@@ -317,8 +316,7 @@ StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCo
     ASSIGN_OR_RETURN(Datum value, EvaluateConstant(eval_, *expr));
     parameters.push_back(value.Owned());
   }
-  bool alone = transaction_.state() == State::kNone && in_query_ && queue_.size() == 1;
-  return RunCompiled(compiled, parameters, formats, alone ? Commit::kWithStatement : Commit::kLater, sink);
+  return RunCompiled(compiled, parameters, formats, commit, sink);
 }
 
 Status Session::RunDeallocate(const ParsedDeallocate& node) {
