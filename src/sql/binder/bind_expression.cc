@@ -1,4 +1,6 @@
 // Expressions: dispatch, literals, names, and the constructs that are not functions.
+#include <algorithm>
+
 #include "orrery/sql/types/numeric.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/binder/statement_binder.h"
@@ -61,7 +63,7 @@ StatusOr<ExprPtr> StatementBinder::BindKind(const P& expr, const Scope& scope) {
     }
     case Kind::kRow: return At(UnsupportedError("row values outside of comparisons"), expr.position);
     case Kind::kArray: return At(UnsupportedError("arrays"), expr.position);
-    case Kind::kField: return At(UnsupportedError("composite values"), expr.position);
+    case Kind::kField: return Field(expr, scope);
     case Kind::kStar: return Error("42601", "row expansion via \"*\" is not supported here", expr.position);
     case Kind::kDefault: return Error("42601", "DEFAULT is not allowed in this context", expr.position);
   }
@@ -80,11 +82,13 @@ StatusOr<ExprPtr> StatementBinder::Literal(const P& expr) {
       out->value = Datum::Int(expr.integer);
       break;
     case P::Kind::kDecimal: {
-      const bool digits = expr.text.find_first_not_of("0123456789") == std::string::npos;
-      if (digits && expr.text.size() < 20) {
+      // The grammar takes a minus sign into the number: -2147483648 comes this way, and is an integer.
+      const bool digits = expr.text.find_first_not_of("0123456789", expr.text.starts_with('-') ? 1 : 0) == std::string::npos;
+      if (digits && expr.text.size() < 21) {
         auto big = ParseText({oid::kInt8}, expr.text, options_.format);
         if (big.ok()) {
-          out->type = {oid::kInt8};
+          const int64_t number = big->as_int();
+          out->type = {number == int32_t(number) ? oid::kInt4 : oid::kInt8};
           out->value = std::move(*big);
           break;
         }
@@ -159,6 +163,24 @@ StatusOr<ExprPtr> StatementBinder::Column(const P& expr, const Scope& scope) {
         return Error("42P01", "invalid reference to FROM-clause entry for table \"" + table + "\"", expr.position)
             .WithHint("Perhaps you meant to reference the table alias \"" + candidate.alias + "\".");
   return Error("42P01", "missing FROM-clause entry for table \"" + table + "\"", expr.position);
+}
+
+// (t).a is t.a, unless a column t comes first. Other composite values do not exist here.
+StatusOr<ExprPtr> StatementBinder::Field(const P& expr, const Scope& scope) {
+  const P& of = *expr.args[0];
+  if (of.kind == P::Kind::kColumn && of.names.size() == 1) {
+    const std::string& name = of.names[0];
+    for (const Scope* level = &scope; level; level = level->parent) {
+      const auto is_column = [&](const ScopeColumn& column) { return !column.merged && column.name == name; };
+      if (std::any_of(level->columns.begin(), level->columns.end(), is_column)) break;
+      const auto is_table = [&](const ScopeTable& table) { return table.alias == name; };
+      if (std::none_of(level->tables.begin(), level->tables.end(), is_table)) continue;
+      P column(P::Kind::kColumn, expr.position);
+      column.names = {name, expr.text};
+      return Column(column, scope);
+    }
+  }
+  return At(UnsupportedError("composite values"), expr.position);
 }
 
 StatusOr<ExprPtr> StatementBinder::Keyword(const P& expr) {

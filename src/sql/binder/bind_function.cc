@@ -1,4 +1,8 @@
 // Operators, function calls, aggregates and subqueries in expressions.
+#include <algorithm>
+#include <array>
+#include <optional>
+
 #include "sql/binder/statement_binder.h"
 
 namespace orrery::sql {
@@ -10,6 +14,43 @@ std::shared_ptr<Expr> New(Expr::Kind kind, Type type, int position) {
   out->type = type;
   out->position = position;
   return out;
+}
+
+// Functions whose arguments have names in PostgreSQL's catalog, or defaults (all of them zero).
+struct NamedArguments {
+  std::string_view function;
+  std::array<std::string_view, 7> names;
+  bool optional = false;
+};
+constexpr NamedArguments kNamedArguments[] = {
+    {"make_date", {"year", "month", "day"}},
+    {"make_time", {"hour", "min", "sec"}},
+    {"make_timestamp", {"year", "month", "mday", "hour", "min", "sec"}},
+    {"make_interval", {"years", "months", "weeks", "days", "hours", "mins", "secs"}, true},
+};
+
+// The arguments of a call by position; null: the default. nullopt: no such function.
+std::optional<std::vector<const ParsedExpr*>> ByPosition(const ParsedExpr& call) {
+  std::vector<const ParsedExpr*> out;
+  const auto* named = std::find_if(std::begin(kNamedArguments), std::end(kNamedArguments),
+                                   [&](const NamedArguments& n) { return n.function == call.names.back(); });
+  if (named == std::end(kNamedArguments)) {
+    if (!call.arg_names.empty()) return std::nullopt;
+    for (const ParsedExprPtr& arg : call.args) out.push_back(arg.get());
+    return out;
+  }
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    const std::string_view name = i < call.arg_names.size() ? std::string_view(call.arg_names[i]) : "";
+    size_t position = i;
+    if (!name.empty()) position = size_t(std::find(named->names.begin(), named->names.end(), name) - named->names.begin());
+    if (position >= named->names.size()) return std::nullopt;
+    if (position >= out.size()) out.resize(position + 1);
+    if (out[position]) return std::nullopt;
+    out[position] = call.args[i].get();
+  }
+  const bool complete = std::find(out.begin(), out.end(), nullptr) == out.end();
+  if (named->optional) out.resize(named->names.size());
+  return named->optional || complete ? std::optional(std::move(out)) : std::nullopt;
 }
 
 bool IsSeries(std::string_view name) { return name == "generate_series"; }
@@ -115,8 +156,13 @@ StatusOr<ExprPtr> StatementBinder::Function(const P& expr, const Scope& scope) {
   inner.in_aggregate = aggregate || scope.in_aggregate;
   std::vector<ExprPtr> args;
   std::vector<Oid> types;
-  for (const ParsedExprPtr& arg : expr.args) {
-    ASSIGN_OR_RETURN(ExprPtr bound, Bind(*arg, aggregate ? inner : scope));
+  const auto by_position = ByPosition(expr);
+  if (!by_position) return Error("42883", "function " + name + " does not exist with these named arguments", expr.position);
+  for (const P* arg : *by_position) {
+    ExprPtr bound = MakeConstant({oid::kInt4}, Datum::Int(0));
+    if (arg) {
+      ASSIGN_OR_RETURN(bound, Bind(*arg, aggregate ? inner : scope));
+    }
     types.push_back(bound->type.oid);
     args.push_back(std::move(bound));
   }
@@ -220,6 +266,11 @@ StatusOr<RelationPtr> StatementBinder::SeriesFunction(const P& expr, const Scope
   auto out = std::make_shared<Relation>();
   out->kind = Relation::Kind::kFunction;
   out->function_name = "generate_series";
+  if (step == oid::kInterval) {
+    const sql::Operator* plus = options_.functions.ExactOperator("+", type, oid::kInterval);
+    if (!plus) return At(UnsupportedError("generate_series of " + std::string(TypeName(type))), expr.position);
+    out->function = plus->function;
+  }
   out->args = std::move(args);
   out->with_ordinality = with_ordinality;
   out->columns.push_back({NewColumn(), std::string(column_name), {type}});

@@ -7,10 +7,8 @@ namespace orrery::sql {
 namespace {
 
 Status EvaluateRowId(EvalContext& context, std::span<const Datum>, Datum* out) {
-  if (!context.volatile_source) return InternalError("unique_rowid() without a source of randomness");
-  // 63 random bits: rows made on all nodes never need to agree on a counter, and a collision (2⁻⁶³ a pair) is
-  // caught as a duplicate key.
-  *out = Datum::Int(int64_t(context.volatile_source->NextRandom() >> 1));
+  if (!context.volatile_source) return InternalError("unique_rowid() outside of a session");
+  *out = Datum::Int(context.volatile_source->NextRowId());
   return OkStatus();
 }
 

@@ -53,8 +53,10 @@ StatusOr<ExprPtr> StatementBinder::CoerceUnknown(const ExprPtr& expr, Type targe
   } else if (!expr->value.is_null()) {
     const std::string_view text = expr->value.as_bytes();
     if (MeansNow(target.oid, text) || (IsOidType(target.oid) && target.oid != oid::kOid)) cacheable_ = false;
+    // The fields of an interval say what a number without a unit means: INTERVAL '1' DAY.
+    const Type read_as = target.oid == oid::kInterval ? target : plain;
     auto value = target.oid == oid::kUnknown || target.oid == oid::kAny ? StatusOr<Datum>(expr->value)
-                                                                      : ParseText(plain, text, options_.format);
+                                                                      : ParseText(read_as, text, options_.format);
     if (!value.ok()) return At(value.status(), expr->position);
     out->value = value->Owned();
   }

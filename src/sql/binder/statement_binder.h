@@ -91,6 +91,7 @@ class StatementBinder {
   ExprOr Literal(const P& expr);
   ExprOr Parameter(const P& expr);
   ExprOr Column(const P& expr, const Scope& scope);
+  ExprOr Field(const P& expr, const Scope& scope);
   ExprOr Keyword(const P& expr);
   ExprOr Cast(const P& expr, const Scope& scope);
   ExprOr Logical(const P& expr, const Scope& scope);

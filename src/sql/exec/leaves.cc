@@ -34,7 +34,7 @@ class VirtualScanOperator final : public RowOperator {
   size_t next_ = 0;
 };
 
-// generate_series of integers and numerics; or a scalar function as a one-row table.
+// generate_series of integers, numerics and timestamps; or a scalar function as a one-row table.
 class FunctionScanOperator final : public RowOperator {
  public:
   explicit FunctionScanOperator(const PhysicalFunctionScan& node) : node_(node) {}
@@ -103,7 +103,7 @@ class FunctionScanOperator final : public RowOperator {
     Emit(value.Owned(), out);
     return OkStatus();
   }
-  // Numerics: all values at once, charged to the statement's memory.
+  // Numerics and timestamps: all values at once, charged to the statement's memory.
   Status PrepareGeneral(ExecState& state);
 
   const PhysicalFunctionScan& node_;
@@ -115,20 +115,32 @@ class FunctionScanOperator final : public RowOperator {
   bool done_ = false;
 };
 
+// The value after `value`; for timestamps the session's time zone says how long a day is.
+StatusOr<Datum> NextInSeries(ExecState& state, const Function* plus, const Datum& value, const Datum& step) {
+  if (plus == nullptr) {
+    ASSIGN_OR_RETURN(Numeric sum, Numeric::Add(Numeric::FromDatum(value), Numeric::FromDatum(step)));
+    return sum.ToDatum();
+  }
+  const Datum args[] = {value, step};
+  Datum sum;
+  RETURN_IF_ERROR(plus->evaluate(state.env.eval, args, &sum));
+  return sum;
+}
+
 Status FunctionScanOperator::PrepareGeneral(ExecState& state) {
   general_.clear();
-  Oid type = node_.output[0].type.oid;
-  if (type != oid::kNumeric) return UnsupportedError("generate_series of " + std::string(TypeName(type)));
-  Datum step = args_.size() > 2 ? args_[2] : Numeric::FromInt(1).ToDatum();
-  auto sign = CompareDatums(type, step, Numeric().ToDatum());
+  const Oid type = node_.output[0].type.oid;
+  const bool numeric = type == oid::kNumeric;
+  const Datum step = args_.size() > 2 ? args_[2] : Numeric::FromInt(1).ToDatum();
+  const auto sign = numeric ? CompareDatums(type, step, Numeric().ToDatum())
+                            : CompareDatums(oid::kInterval, step, Datum::OfInterval({}));
   if (sign == 0) return ZeroStep();
   Datum value = args_[0];
   while (sign > 0 ? CompareDatums(type, value, args_[1]) <= 0 : CompareDatums(type, value, args_[1]) >= 0) {
     RETURN_IF_ERROR(state.context->Check());
     RETURN_IF_ERROR(state.Charge(sizeof(Datum) + value.heap_bytes()));
     general_.push_back(value);
-    ASSIGN_OR_RETURN(Numeric sum, Numeric::Add(Numeric::FromDatum(value), Numeric::FromDatum(step)));
-    value = sum.ToDatum();
+    ASSIGN_OR_RETURN(value, NextInSeries(state, node_.function, value, step));
   }
   done_ = general_.empty();
   return OkStatus();

@@ -244,8 +244,16 @@ ParsedExprPtr PostgresTree::Function(const ::FuncCall* node) {
   out->distinct = node->agg_distinct;
   for (int i = 0; i < list_length(node->args); ++i) {
     const auto* arg = static_cast<const ::Node*>(list_nth(node->args, i));
-    if (IsA(arg, NamedArgExpr)) return Unsupported("named arguments", node->location);
+    if (IsA(arg, NamedArgExpr)) {
+      const auto* named = As<::NamedArgExpr>(arg);
+      out->arg_names.resize(size_t(i));
+      out->arg_names.push_back(Text(named->name));
+      out->args.push_back(Expression(reinterpret_cast<const ::Node*>(named->arg)));
+      continue;
+    }
     out->args.push_back(Expression(arg));
+    if (!out->arg_names.empty() && out->args.back())
+      return SyntaxError("positional argument cannot follow named argument", out->args.back()->position);
   }
   out->order_by = SortItems(node->agg_order);
   out->filter = Expression(node->agg_filter);

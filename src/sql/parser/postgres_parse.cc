@@ -40,8 +40,27 @@ class RawTree {
   PgQueryInternalParsetreeAndError result_;
 };
 
-Status ToStatus(const PgQueryError& error) {
-  const std::string message = Text(error.message);
+// PostgreSQL 15 since its minor release 15.5 quotes the whole word after a number, not its first letter only.
+std::string WithWholeWord(std::string message, std::string_view query, int position) {
+  constexpr std::string_view kStart = "trailing junk after ";
+  if (!message.starts_with(kStart) || !message.ends_with('"') || position <= 0) return message;
+  size_t at = 0;
+  for (int character = 1; character < position && at < query.size(); ++character) {
+    do ++at;
+    while (at < query.size() && (query[at] & 0xC0) == 0x80);
+  }
+  const auto in_word = [&](size_t i) {
+    const unsigned char c = static_cast<unsigned char>(query[i]);
+    return c >= 0x80 || c == '_' || c == '$' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+  };
+  const size_t quote = message.find('"');
+  size_t end = at + (message.size() - quote - 2);
+  while (end < query.size() && in_word(end)) ++end;
+  return message.substr(0, quote + 1) + std::string(query.substr(at, end - at)) + '"';
+}
+
+Status ToStatus(const PgQueryError& error, std::string_view query) {
+  const std::string message = WithWholeWord(Text(error.message), query, error.cursorpos);
   if (message.find("memory exhausted") != std::string::npos || message.find("stack depth") != std::string::npos)
     return Status(Code::kResourceExhausted, "54001", "stack depth limit exceeded")
         .WithHint("Nest expressions and subqueries less deeply.");
@@ -98,7 +117,7 @@ StatusOr<std::vector<ParsedStatement>> Parse(std::string_view query, const Parse
   RETURN_IF_ERROR(CheckQuery(query, limits));
   auto source = std::make_shared<const std::string>(query);
   RawTree raw(source->c_str());
-  if (raw.error()) return ToStatus(*raw.error());
+  if (raw.error()) return ToStatus(*raw.error(), *source);
   std::vector<ParsedStatement> out;
   for (int i = 0; i < list_length(raw.statements()); ++i) {
     const auto* statement = static_cast<const ::RawStmt*>(list_nth(raw.statements(), i));

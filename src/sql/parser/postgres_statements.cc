@@ -162,13 +162,17 @@ std::optional<ParsedConstraint> PostgresTree::TableConstraint(const ::Constraint
   return std::nullopt;
 }
 
-void PostgresTree::ColumnConstraint(const ::Constraint* node, ParsedColumnDefinition& out) {
+void PostgresTree::ColumnConstraint(const ::Constraint* node, std::string_view table, ParsedColumnDefinition& out) {
+  const std::string of = "for column \"" + out.name + "\" of table \"" + std::string(table) + "\"";
+  const auto conflict = [&] {
+    if (out.null && out.not_null) SyntaxError("conflicting NULL/NOT NULL declarations " + of, node->location);
+  };
   switch (node->contype) {
-    case CONSTR_NOTNULL: out.not_null = true; return;
-    case CONSTR_NULL: out.null = true; return;
+    case CONSTR_NOTNULL: out.not_null = true; return conflict();
+    case CONSTR_NULL: out.null = true; return conflict();
     case CONSTR_DEFAULT:
       if (out.default_value) {
-        SyntaxError("multiple default values specified for column \"" + out.name + "\"", node->location);
+        SyntaxError("multiple default values specified " + of, node->location);
         return;
       }
       out.default_value = Expression(node->raw_expr);
@@ -183,7 +187,7 @@ void PostgresTree::ColumnConstraint(const ::Constraint* node, ParsedColumnDefini
   }
 }
 
-ParsedColumnDefinition PostgresTree::Column(const ::ColumnDef* node) {
+ParsedColumnDefinition PostgresTree::Column(const ::ColumnDef* node, std::string_view table) {
   ParsedColumnDefinition out;
   out.name = Text(node->colname);
   out.position = node->location;
@@ -197,9 +201,7 @@ ParsedColumnDefinition PostgresTree::Column(const ::ColumnDef* node) {
   if (node->fdwoptions) Unsupported("OPTIONS", node->location);
   out.not_null = node->is_not_null;
   for (int i = 0; i < list_length(node->constraints) && status_.ok(); ++i)
-    ColumnConstraint(Element<::Constraint>(node->constraints, i), out);
-  if (out.null && out.not_null)
-    SyntaxError("conflicting NULL/NOT NULL declarations for column \"" + out.name + "\"", node->location);
+    ColumnConstraint(Element<::Constraint>(node->constraints, i), table, out);
   return out;
 }
 
@@ -218,7 +220,7 @@ ParsedNode PostgresTree::CreateTable(const ::CreateStmt* node) {
   for (int i = 0; i < list_length(node->tableElts) && status_.ok(); ++i) {
     const auto* element = Element<::Node>(node->tableElts, i);
     if (IsA(element, ColumnDef)) {
-      out.columns.push_back(Column(As<::ColumnDef>(element)));
+      out.columns.push_back(Column(As<::ColumnDef>(element), out.table.name));
     } else if (IsA(element, Constraint)) {
       if (auto constraint = TableConstraint(As<::Constraint>(element)))
         out.constraints.push_back(std::move(*constraint));
@@ -290,11 +292,11 @@ ParsedNode PostgresTree::AlterTable(const ::AlterTableStmt* node) {
   out.table = TableName(node->relation);
   out.if_exists = node->missing_ok;
   for (int i = 0; i < list_length(node->cmds) && status_.ok(); ++i)
-    out.commands.push_back(AlterCommand(Element<::AlterTableCmd>(node->cmds, i)));
+    out.commands.push_back(AlterCommand(Element<::AlterTableCmd>(node->cmds, i), out.table.name));
   return out;
 }
 
-ParsedAlterTable::Command PostgresTree::AlterCommand(const ::AlterTableCmd* node) {
+ParsedAlterTable::Command PostgresTree::AlterCommand(const ::AlterTableCmd* node, std::string_view table) {
   using Kind = ParsedAlterTable::Kind;
   ParsedAlterTable::Command out;
   out.name = Text(node->name);
@@ -303,7 +305,7 @@ ParsedAlterTable::Command PostgresTree::AlterCommand(const ::AlterTableCmd* node
   switch (node->subtype) {
     case AT_AddColumn:
       out.kind = Kind::kAddColumn;
-      out.column = Column(As<::ColumnDef>(node->def));
+      out.column = Column(As<::ColumnDef>(node->def), table);
       out.name = out.column.name;
       break;
     case AT_DropColumn: out.kind = Kind::kDropColumn; break;

@@ -96,13 +96,13 @@ class PostgresTree {
   ParsedNode StatementOfKind(const ::Node* node);
   ParsedNode CreateTable(const ::CreateStmt* node);
   ParsedNode CreateTableAs(const ::CreateTableAsStmt* node);
-  ParsedColumnDefinition Column(const ::ColumnDef* node);
-  void ColumnConstraint(const ::Constraint* node, ParsedColumnDefinition& out);
+  ParsedColumnDefinition Column(const ::ColumnDef* node, std::string_view table);
+  void ColumnConstraint(const ::Constraint* node, std::string_view table, ParsedColumnDefinition& out);
   std::optional<ParsedConstraint> TableConstraint(const ::Constraint* node);
   ParsedNode DropTable(const ::DropStmt* node);
   ParsedNode Truncate(const ::TruncateStmt* node);
   ParsedNode AlterTable(const ::AlterTableStmt* node);
-  ParsedAlterTable::Command AlterCommand(const ::AlterTableCmd* node);
+  ParsedAlterTable::Command AlterCommand(const ::AlterTableCmd* node, std::string_view table);
   ParsedNode Rename(const ::RenameStmt* node);
   ParsedNode Copy(const ::CopyStmt* node);
   ParsedNode Explain(const ::ExplainStmt* node);

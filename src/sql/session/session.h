@@ -164,14 +164,16 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   Status TranslateError(Status status) const;
 
   // session_utility.cc
-  StatusOr<Progress> RunUtility(const CompiledStatement& compiled, const FormatCodes& formats, ResultSink& sink);
+  StatusOr<Progress> RunUtility(const CompiledStatement& compiled, const FormatCodes& formats, Commit commit, ResultSink& sink);
   Status RunTransaction(const ParsedTransaction& node, ResultSink& sink);
   Status RunSavepoint(const ParsedTransaction& node);
+  Status SetParameter(const std::string& name, const std::string& value, SettingScope scope);
+  void AdoptFormat();
   Status ApplyModes(const std::vector<ParsedOption>& modes);
   Status RunSet(const ParsedSet& node, ResultSink& sink);
   Status RunShow(const ParsedShow& node, const FormatCodes& formats, ResultSink& sink);
   Status RunPrepare(const ParsedPrepare& node, const CompiledStatement& compiled);
-  StatusOr<Progress> RunExecute(const ParsedExecute& node, const FormatCodes& formats, ResultSink& sink);
+  StatusOr<Progress> RunExecute(const ParsedExecute& node, const FormatCodes& formats, Commit commit, ResultSink& sink);
   Status RunDeallocate(const ParsedDeallocate& node);
   Status RunDeclare(const ParsedDeclareCursor& node, const CompiledStatement& compiled);
   Status RunFetch(const ParsedFetch& node, const FormatCodes& formats, ResultSink& sink);
@@ -199,6 +201,8 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   // VolatileSource
   TimestampUs WallNow() override;
   uint64_t NextRandom() override { return random_->Next(); }
+  int64_t NextRowId() override { return shared_.NextRowId(runtime_.clock()); }
+  StatusOr<std::string> ChangeSetting(std::string_view name, std::string_view value, SettingReach reach) override;
 
   SharedSessions& shared_;
   const std::shared_ptr<CancelSlot> slot_;

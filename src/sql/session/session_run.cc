@@ -248,7 +248,7 @@ StatusOr<Progress> Session::RunCompiled(const CompiledStatementPtr& compiled, st
     sink.CommandComplete(CommandTag(*compiled, result.row_count));
     return Progress::kDone;
   }
-  if (compiled->bound == nullptr) return RunUtility(*compiled, formats, sink);
+  if (compiled->bound == nullptr) return RunUtility(*compiled, formats, commit, sink);
   if (std::holds_alternative<BoundCopy>(compiled->bound->node)) return StartCopy(compiled, commit, sink);
   if (std::holds_alternative<BoundExplain>(compiled->bound->node)) {
     RETURN_IF_ERROR(RunExplain(*compiled, parameters, commit, sink));

@@ -11,10 +11,9 @@ void Session::Warn(ResultSink& sink, Severity severity, std::string_view sqlstat
   sink.SendNotice({severity, Status(Code::kInternal, sqlstate, message)});
 }
 
-StatusOr<Progress> Session::RunUtility(const CompiledStatement& compiled, const FormatCodes& formats,
-                                       ResultSink& sink) {
+StatusOr<Progress> Session::RunUtility(const CompiledStatement& compiled, const FormatCodes& formats, Commit commit, ResultSink& sink) {
   const ParsedNode& node = compiled.parsed->node;
-  if (const auto* execute = std::get_if<ParsedExecute>(&node)) return RunExecute(*execute, formats, sink);
+  if (const auto* execute = std::get_if<ParsedExecute>(&node)) return RunExecute(*execute, formats, commit, sink);
   std::string tag(compiled.command);
   Status status;
   if (const auto* t = std::get_if<ParsedTransaction>(&node)) {
@@ -162,11 +161,15 @@ Status Session::ApplyModes(const std::vector<ParsedOption>& modes) {
         return {Code::kInvalidArgument, "22023",
                 "invalid value for parameter \"transaction_isolation\": \"" + mode.value + "\""};
       }
+      if (*level == transaction_.isolation && transaction_.statements_run == 0) {
+        transaction_.isolation_name = IsolationName(mode.value);
+      }
       if (*level == transaction_.isolation) continue;
       if (transaction_.statements_run > 0 || transaction_.txn) {
         return {Code::kFailedPrecondition, "25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query"};
       }
       transaction_.isolation = *level;
+      transaction_.isolation_name = IsolationName(mode.value);
     } else if (mode.name == "transaction_read_only") {
       bool read_only = ParseBoolSetting(mode.value).value_or(true);
       if (!read_only && transaction_.read_only && transaction_.statements_run > 0) {
@@ -210,27 +213,43 @@ Status Session::RunSet(const ParsedSet& node, ResultSink& sink) {
         if (!value.empty()) value += ", ";
         value += part;
       }
-      if (node.name.starts_with("transaction_")) {
-        if (transaction_.state() == State::kNone) return OkStatus();
-        return ApplyModes({{.name = node.name, .value = value, .has_value = true}});
-      }
-      RETURN_IF_ERROR(settings_.Set(node.name, value, scope));
-      break;
+      return SetParameter(node.name, value, scope);
     }
   }
-  // What is running keeps now(); the rest of its formats follow at once, as in PostgreSQL.
-  TimestampUs transaction_time = eval_.format.transaction_time;
+  AdoptFormat();
+  return OkStatus();
+}
+
+Status Session::SetParameter(const std::string& name, const std::string& value, SettingScope scope) {
+  if (name.starts_with("transaction_")) {
+    if (transaction_.state() == State::kNone) return OkStatus();
+    return ApplyModes({{.name = name, .value = value, .has_value = true}});
+  }
+  RETURN_IF_ERROR(settings_.Set(name, value, scope));
+  AdoptFormat();
+  return OkStatus();
+}
+
+// What is running keeps now(); the rest of its formats follow at once, as in PostgreSQL.
+void Session::AdoptFormat() {
+  const TimestampUs transaction_time = eval_.format.transaction_time;
   eval_.format = settings_.hot().format;
   eval_.format.session = this;
   eval_.format.transaction_time = transaction_time;
-  return OkStatus();
+}
+
+StatusOr<std::string> Session::ChangeSetting(std::string_view name, std::string_view value, SettingReach reach) {
+  const auto scope = reach == SettingReach::kTransaction ? SettingScope::kLocal : SettingScope::kSession;
+  RETURN_IF_ERROR(SetParameter(ToLower(name), std::string(value), scope));
+  return ShowValue(name);
 }
 
 StatusOr<std::string> Session::ShowValue(std::string_view name) const {
   std::string lower = ToLower(name);
   bool open = transaction_.state() != State::kNone;
   if (lower == "transaction_isolation") {
-    return std::string(IsolationName(open ? transaction_.isolation : settings_.hot().default_isolation));
+    if (open) return std::string(transaction_.isolation_name);
+    return settings_.Get("default_transaction_isolation").value_or("read committed");
   }
   if (lower == "transaction_read_only") {
     return std::string((open ? transaction_.read_only : settings_.hot().default_read_only) ? "on" : "off");
@@ -276,7 +295,7 @@ Status Session::RunPrepare(const ParsedPrepare& node, const CompiledStatement& c
   return OkStatus();
 }
 
-StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCodes& formats, ResultSink& sink) {
+StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCodes& formats, Commit commit, ResultSink& sink) {
   auto it = statements_.find(node.name);
   if (it == statements_.end()) {
     return Status(Code::kNotFound, "26000", "prepared statement \"" + node.name + "\" does not exist");
@@ -297,8 +316,7 @@ StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCo
     ASSIGN_OR_RETURN(Datum value, EvaluateConstant(eval_, *expr));
     parameters.push_back(value.Owned());
   }
-  bool alone = transaction_.state() == State::kNone && in_query_ && queue_.size() == 1;
-  return RunCompiled(compiled, parameters, formats, alone ? Commit::kWithStatement : Commit::kLater, sink);
+  return RunCompiled(compiled, parameters, formats, commit, sink);
 }
 
 Status Session::RunDeallocate(const ParsedDeallocate& node) {

@@ -101,6 +101,35 @@ StatusOr<std::string> CanonicalDateStyle(std::string_view value, std::string_vie
   return "ISO, " + order;
 }
 
+// PostgreSQL's other encodings (documentation, table 24.1), in lower case and without punctuation.
+bool IsEncoding(std::string_view name) {
+  static constexpr std::string_view kNames[] = {
+      "sqlascii", "latin1",  "latin2",  "latin3",   "latin4",   "latin5",   "latin6",   "latin7",   "latin8",
+      "latin9",   "latin10", "big5",    "euccn",    "eucjp",    "eucjis2004", "euckr",  "euctw",    "gb18030",
+      "gbk",      "johab",   "koi8",    "koi8r",    "koi8u",    "muleinternal", "sjis", "shiftjis2004", "uhc",
+      "win866",   "win874",  "win1250", "win1251",  "win1252",  "win1253",  "win1254",  "win1255",  "win1256",
+      "win1257",  "win1258", "iso88591", "iso88595", "iso88596", "iso88597", "iso88598", "iso885915"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+// A number of hours east of Greenwich, as SET TIME ZONE takes it: the POSIX zone that PostgreSQL names it by.
+std::optional<std::string> ZoneOfHours(std::string_view text) {
+  const std::string owned(Trim(text));
+  char* end = nullptr;
+  const double hours = std::strtod(owned.c_str(), &end);
+  if (owned.empty() || *end != '\0' || !std::isfinite(hours) || std::fabs(hours) > 24) return std::nullopt;
+  const int64_t seconds = int64_t(hours * 3600);
+  const auto print = [&](int64_t value) {
+    const int64_t size = std::abs(value);
+    const auto two = [](int64_t n) { return std::string(n < 10 ? "0" : "") + std::to_string(n); };
+    std::string out = (value < 0 ? "-" : "+") + two(size / 3600);
+    if (size % 3600 != 0) out += ":" + two(size % 3600 / 60);
+    if (size % 60 != 0) out += ":" + two(size % 60);
+    return out;
+  };
+  return "<" + print(seconds) + ">" + print(-seconds);
+}
+
 }  // namespace
 
 std::string ToLower(std::string_view s) {
@@ -131,6 +160,11 @@ std::string_view IsolationName(kv::IsolationLevel level) {
     case kv::IsolationLevel::kSerializable: return "serializable";
   }
   return "";
+}
+
+std::string_view IsolationName(std::string_view words) {
+  if (ToLower(Trim(words)) == "read uncommitted") return "read uncommitted";
+  return IsolationName(ParseIsolation(words).value_or(kv::IsolationLevel::kReadCommitted));
 }
 
 Settings::Settings(const TimeZoneDatabase* time_zones) : time_zones_(time_zones) { Changed(); }
@@ -169,7 +203,7 @@ StatusOr<std::string> Settings::ValidateString(const SettingDefinition& d, std::
   if (d.name == "TimeZone") {
     if (ToLower(value) == "utc" && time_zones_ == nullptr) return std::string("UTC");
     if (time_zones_ == nullptr) return InvalidValue(d.name, value);
-    auto zone = time_zones_->Find(value);
+    auto zone = time_zones_->Find(ZoneOfHours(value).value_or(std::string(value)));
     if (!zone.ok()) return InvalidValue(d.name, value);
     return (*zone)->name();
   }
@@ -177,6 +211,7 @@ StatusOr<std::string> Settings::ValidateString(const SettingDefinition& d, std::
     std::string v = ToLower(Trim(value));
     std::erase_if(v, [](char c) { return c == '-' || c == '_'; });
     if (v == "utf8" || v == "unicode") return std::string("UTF8");
+    if (!IsEncoding(v)) return InvalidValue(d.name, value);
     return UnsupportedError("client_encoding " + std::string(value));
   }
   if (d.name == "application_name") {

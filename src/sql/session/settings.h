@@ -110,6 +110,8 @@ struct Settings::Savepoint {
 // PostgreSQL's words for levels and booleans.
 std::optional<kv::IsolationLevel> ParseIsolation(std::string_view text);
 std::string_view IsolationName(kv::IsolationLevel level);
+// The same of a level's own words, in lower case; READ UNCOMMITTED keeps its name. Precondition: it parses.
+std::string_view IsolationName(std::string_view words);
 std::optional<bool> ParseBoolSetting(std::string_view text);
 std::string ToLower(std::string_view text);
 

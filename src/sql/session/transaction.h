@@ -44,6 +44,7 @@ class SessionTransaction {
   void Begin(kv::IsolationLevel level, bool read, TimestampUs now, State state) {
     state_ = state;
     isolation = level;
+    isolation_name = IsolationName(level);
     read_only = read;
     start_time = now;
     statements_run = 0;
@@ -67,6 +68,7 @@ class SessionTransaction {
   }
 
   kv::IsolationLevel isolation = kv::IsolationLevel::kReadCommitted;
+  std::string_view isolation_name = "read committed";  // as SHOW prints it: READ UNCOMMITTED keeps its name
   bool read_only = false;
   TimestampUs start_time = 0;
   uint64_t statements_run = 0;

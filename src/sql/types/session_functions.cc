@@ -27,6 +27,16 @@ Status CurrentSetting(EvalContext& c, Args a, Datum* out) {
                 "unrecognized configuration parameter \"" + std::string(name) + "\"");
 }
 
+Status SetConfig(EvalContext& c, Args a, Datum* out) {
+  if (a[0].is_null()) return Status(Code::kInvalidArgument, "22004", "SET requires parameter name");
+  if (c.volatile_source == nullptr) return InternalError("set_config: no session");
+  const auto reach = !a[2].is_null() && a[2].as_bool() ? VolatileSource::SettingReach::kTransaction
+                                                       : VolatileSource::SettingReach::kSession;
+  const std::string_view value = a[1].is_null() ? std::string_view() : a[1].as_bytes();
+  ASSIGN_OR_RETURN(const std::string shown, c.volatile_source->ChangeSetting(a[0].as_bytes(), value, reach));
+  return SetText(shown, out);
+}
+
 Status RandomUuid(EvalContext& c, Args, Datum* out) {
   if (c.volatile_source == nullptr) return InternalError("gen_random_uuid: no source");
   char bytes[16];
@@ -52,6 +62,10 @@ Status FormatTypeOf(EvalContext&, Args a, Datum* out) {
 }
 
 }  // namespace
+
+StatusOr<std::string> VolatileSource::ChangeSetting(std::string_view, std::string_view, SettingReach) {
+  return UnsupportedError("set_config outside of a session");
+}
 
 void RegisterSessionFunctions(EvaluatorTable& table) {
   table.Add("pgsql_version", [](EvalContext& c, Args, Datum* out) -> Status {
@@ -85,6 +99,7 @@ void RegisterSessionFunctions(EvaluatorTable& table) {
   });
   table.Add("show_config_by_name", &CurrentSetting);
   table.Add("show_config_by_name_missing_ok", &CurrentSetting);
+  table.Add("set_config_by_name", &SetConfig);
   table.Add("gen_random_uuid", &RandomUuid);
   table.Add("format_type", &FormatTypeOf);
   table.Add("getdatabaseencoding", [](EvalContext&, Args, Datum* out) -> Status {

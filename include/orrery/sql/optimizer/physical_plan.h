@@ -91,7 +91,7 @@ struct PhysicalVirtualScan : PhysicalTableLeaf {
 struct PhysicalFunctionScan : PhysicalNode {
   PhysicalFunctionScan() : PhysicalNode(PhysicalKind::kFunctionScan) {}
   std::string function_name;
-  const Function* function = nullptr;  // null for generate_series
+  const Function* function = nullptr;  // of generate_series: timestamp + interval; null for numbers
   std::vector<ExprPtr> args;
   bool with_ordinality = false;
 };

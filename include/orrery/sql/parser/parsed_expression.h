@@ -82,6 +82,7 @@ struct ParsedExpr {
   std::string text;
   std::vector<std::string> names;
   std::vector<ParsedExprPtr> args;
+  std::vector<std::string> arg_names;  // kFunction with named arguments: by argument, "" where without
   std::vector<ParsedSortItem> order_by;
   ParsedExprPtr filter;
   ParsedTypeName type;

@@ -70,6 +70,12 @@ class VolatileSource {
   virtual TimestampUs WallNow() = 0;  // clock_timestamp()
   virtual uint64_t NextRandom() = 0;  // random(), gen_random_uuid(): uniform over 64 bits
   virtual void SeedRandom(double) {}  // setseed(): −1 … 1
+  // Key of a row that has none: unique in the cluster, growing on a node, so that such rows lie in the order in
+  // which they came.
+  virtual int64_t NextRowId() { return int64_t(NextRandom() >> 1); }
+  // set_config(): sets a parameter of the session, `local` to the transaction. Its new value as SHOW prints it.
+  enum class SettingReach : uint8_t { kSession, kTransaction };
+  virtual StatusOr<std::string> ChangeSetting(std::string_view name, std::string_view value, SettingReach reach);
 };
 
 class EvalCache;  // eval_cache.h: compiled patterns and looked-up zones of one executor
