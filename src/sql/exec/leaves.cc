@@ -123,7 +123,7 @@ StatusOr<Datum> NextInSeries(ExecState& state, const Function* plus, const Datum
   }
   const Datum args[] = {value, step};
   Datum sum;
-  RETURN_IF_ERROR(plus->evaluate(state.env.eval, args, &sum));
+  RETURN_IF_ERROR(plus->evaluate(state.env.eval, std::span<const Datum>(args), &sum));
   return sum;
 }
 

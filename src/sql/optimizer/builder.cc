@@ -109,7 +109,7 @@ StatusOr<Built> Builder::Build(const Relation& r, const Wish& wish) {
     case Relation::Kind::kAggregate: return BuildAggregate(r);
     case Relation::Kind::kDistinct: return BuildDistinct(r);
     case Relation::Kind::kSort: return BuildSort(r, wish);
-    case Relation::Kind::kLimit: return BuildLimit(r, wish);
+    case Relation::Kind::kLimit: return BuildLimit(r);
     case Relation::Kind::kSetOp: return BuildSetOperation(r);
     case Relation::Kind::kExternal: {
       auto node = std::make_unique<PhysicalExternal>();
@@ -388,8 +388,7 @@ StatusOr<Built> Builder::BuildSort(const Relation& r, const Wish& wish) {
   return input;
 }
 
-// An order wished for above is not asked for below, where it would decide which rows are in the limit.
-StatusOr<Built> Builder::BuildLimit(const Relation& r, const Wish& order) {
+StatusOr<Built> Builder::BuildLimit(const Relation& r) {
   const auto limit = ConstantCount(r.limit);
   const auto offset = r.offset ? ConstantCount(r.offset) : std::optional<uint64_t>(0);
   Wish wish;

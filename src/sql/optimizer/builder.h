@@ -17,7 +17,7 @@ namespace orrery::sql::optimizer {
 struct Built {
   PhysicalNodePtr node;
   std::vector<ColumnId> slots;
-  bool ordered = false;  // in the order that its reader wished for
+  bool ordered = false;  // in the order that was asked for
 };
 
 // What the node above would like; a node that cannot, ignores it.
@@ -60,7 +60,7 @@ class Builder {
   StatusOr<Built> BuildAggregate(const Relation& r);
   StatusOr<Built> BuildDistinct(const Relation& r);
   StatusOr<Built> BuildSort(const Relation& r, const Wish& wish);
-  StatusOr<Built> BuildLimit(const Relation& r, const Wish& wish);
+  StatusOr<Built> BuildLimit(const Relation& r);
   StatusOr<Built> BuildSetOperation(const Relation& r);
   StatusOr<ExprPtr> TranslateSubquery(const ExprPtr& expr, const std::vector<ColumnId>& slots);
   StatusOr<std::vector<VariableBinding>> CloseScope(const std::vector<ColumnId>& slots);
