@@ -1,0 +1,151 @@
+#include "cli/sim/cluster.h"
+
+#include <cstdio>
+
+#include "cli/sim/host.h"
+
+namespace orrery::cli {
+
+using runtime::Context;
+
+SimCluster::SimCluster(SimClusterOptions options, RunReport& report)
+    : options_(options), report_(report), sim_(options.seed, options.simulator) {
+  for (uint64_t n = 1; n <= options_.nodes; ++n) nodes_[NodeId(n)];
+  for (const auto& [id, node] : nodes_) {
+    sim_.OnFence(id, [this, id = id](runtime::Random& random) {
+      Node& crashed = nodes_[id];
+      if (!crashed.life) return;
+      crashed.life->fenced = true;
+      crashed.life->serving = false;
+      if (!crashed.life->engine) return;
+      // By the seed: all that was not synced is lost, or a prefix of it survives, or all.
+      const storage::CrashPolicy policy{storage::CrashPolicy::Unsynced(random.Below(3)), random.Next()};
+      crashed.image = crashed.life->engine->CrashImage(policy);
+      report_.Count("unsynced writes at crashes", crashed.life->engine->UnsyncedWriteCount());
+      crashed.life->engine->FailWritesWith(UnavailableError("the node has crashed"));
+    });
+  }
+}
+
+std::vector<NodeId> SimCluster::nodes() const {
+  std::vector<NodeId> out;
+  for (const auto& [id, node] : nodes_) out.push_back(id);
+  return out;
+}
+
+void SimCluster::Start(NodeId id) {
+  report_.Count("node starts");
+  sim_.StartNode(id, [this, id](const Context& context) { Main(context, id); });
+}
+
+void SimCluster::Crash(NodeId id) {
+  if (!sim_.IsRunning(id)) return;
+  report_.Count("crashes");
+  sim_.CrashNode(id);
+}
+
+std::shared_ptr<NodeLife> SimCluster::Life(NodeId id) const {
+  const auto& life = nodes_.at(id).life;
+  return life && life->serving && sim_.IsRunning(id) ? life : nullptr;
+}
+
+bool SimCluster::StoppedItself(NodeId id) const { return sim_.IsRunning(id) && nodes_.at(id).stopped_itself; }
+
+void SimCluster::Bootstrap(Node& node, NodeId id, storage::Engine& engine) {
+  if (node.bootstrapped) return;
+  node.bootstrapped = true;
+  if (bootstrap_ts_.IsZero()) bootstrap_ts_ = {sim_.NodeRuntime(id).clock().WallNowNs(), 0};
+  const Status made = PrepareStore(engine, id, options_.nodes, bootstrap_ts_);
+  ORRERY_ASSERT(made.ok(), made.message());
+}
+
+void SimCluster::Main(const Context& context, NodeId id) {
+  Node& node = nodes_[id];
+  node.stopped_itself = false;
+  storage::MemEngine engine(node.image);
+  Bootstrap(node, id, engine);
+  auto life = std::make_shared<NodeLife>();
+  life->node = id;
+  life->incarnation = ++node.incarnation;
+  life->engine = &engine;
+  node.life = life;
+  const auto clients_scope = context.WithCancel();
+  runtime::TaskGroup clients(clients_scope.context, "clients");
+  HostHooks hooks;
+  hooks.on_ready = [&](kv::Database& database, kv::Store& store) {
+    life->database = &database;
+    life->store = &store;
+    life->context = &clients_scope.context;
+    life->serving = !life->fenced;
+    if (client_body_) RunClients(clients, life);
+  };
+  hooks.on_stop = [&] {
+    life->serving = false;
+    clients_scope.Cancel();
+    (void)clients.Join().ok();
+    while (life->observers > 0) context.runtime().scheduler().Yield();
+  };
+  if (options_.print_logs) {
+    hooks.log = [&](std::string_view line) {
+      std::printf("[%.6f] %.*s\n", double(Now()) / 1e9, int(line.size()), line.data());
+    };
+  }
+  const Status ended = HostNode(context, engine, {id, options_.nodes, options_.stack, options_.store}, hooks);
+  if (!life->fenced && !context.cancelled()) {
+    node.stopped_itself = true;
+    report_.Count("nodes that stopped themselves");
+    // T2 is the one reason a simulated node has to give up.
+    if (!options_.clocks_may_fail) report_.Violate("a node goes on", "node " + ToString(id) + ": " + ended.ToString());
+  }
+  if (!life->fenced) node.image = engine.CrashImage({storage::CrashPolicy::Unsynced::kKept, 0});
+  life->engine = nullptr;
+}
+
+void SimCluster::RunClients(runtime::TaskGroup& group, const std::shared_ptr<NodeLife>& life) {
+  for (uint64_t i = 0; i < options_.clients_per_node; ++i) {
+    const uint64_t id = ++last_client_;
+    group.Spawn({.name = "client"}, [this, life, id](const Context& c) {
+      Rng rng(options_.seed, "client", id);
+      ClientEnv env{c, life, *life->database, id, rng};
+      client_body_(env);
+      return OkStatus();
+    });
+  }
+}
+
+Status SimCluster::RunOn(NodeId id, const std::string& name, const std::function<Status(ClientEnv&)>& body) {
+  const auto life = Life(id);
+  if (!life) return UnavailableError("node " + ToString(id) + " does not serve");
+  Status result;
+  const uint64_t client = ++last_client_;
+  Rng rng(options_.seed, name, client);
+  auto task = sim_.NodeRuntime(id).scheduler().Spawn(*life->context, {.name = name}, [&](const Context& c) {
+    ClientEnv env{c, life, *life->database, client, rng};
+    result = body(env);
+  });
+  task->Join();
+  return result;
+}
+
+bool SimCluster::Observe(NodeId id, const std::function<void(NodeLife&)>& look) {
+  const auto life = Life(id);
+  if (!life) return false;
+  ++life->observers;
+  look(*life);
+  --life->observers;
+  return true;
+}
+
+NodeId SimCluster::LeaseholderOf(std::string_view key) {
+  NodeId holder;
+  for (const auto& [id, node] : nodes_) {
+    Observe(id, [&, id = id](NodeLife& life) {
+      for (const auto& range : life.store->ListRanges()) {
+        if (range.descriptor.ContainsKey(key) && range.lease_valid_here) holder = id;
+      }
+    });
+  }
+  return holder;
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,61 @@
+#include "cli/sim/model.h"
+
+#include "orrery/base/hash.h"
+#include "orrery/storage/mvcc/keys.h"
+
+namespace orrery::cli {
+
+Status VersionModel::Load(const storage::Reader& engine, const kv::Span& span) {
+  const auto bounds = storage::BoundsOf(span.start, span.end);
+  auto it = engine.NewIterator(storage::ColumnFamily::kMvcc, {bounds.lower, bounds.upper});
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    std::string key;
+    Timestamp ts;
+    if (!storage::DecodeVersionKey(it->key(), key, ts)) return DataLossError("malformed version key");
+    storage::VersionValue value;
+    RETURN_IF_ERROR(storage::DecodeVersionValue(it->key(), it->value(), value));
+    auto& slot = versions_[key][ts];
+    if (!value.tombstone) slot = std::string(value.payload);
+    ++version_count_;
+  }
+  return it->status();
+}
+
+std::optional<std::string> VersionModel::At(std::string_view key, Timestamp ts) const {
+  const auto it = versions_.find(key);
+  if (it == versions_.end()) return std::nullopt;
+  auto version = it->second.upper_bound(ts);
+  return version == it->second.begin() ? std::nullopt : (--version)->second;
+}
+
+std::vector<std::pair<std::string, std::string>> VersionModel::ScanAt(const kv::Span& span, Timestamp ts) const {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (auto it = versions_.lower_bound(span.start); it != versions_.end() && it->first < span.end; ++it) {
+    if (auto value = At(it->first, ts)) rows.emplace_back(it->first, *value);
+  }
+  return rows;
+}
+
+namespace {
+
+std::string Show(const std::optional<std::string>& value) {
+  return value ? "\"" + Printable(value->substr(0, 40)) + "\"" : "nothing";
+}
+
+}  // namespace
+
+std::string Compare(const SeenReads& seen, const VersionModel& model) {
+  const Timestamp before = seen.own == SeenReads::Own::kWrote ? seen.ts.Prev() : seen.ts;
+  for (const auto& [key, value] : seen.keys) {
+    if (value == model.At(key, before)) continue;
+    return seen.who + " at " + seen.ts.ToString() + " saw " + Show(value) + " under " + Printable(key) + ", but there stood " +
+           Show(model.At(key, before));
+  }
+  if (!seen.span) return "";
+  const auto rows = model.ScanAt(*seen.span, before);
+  if (rows.size() == seen.keys.size()) return "";
+  return seen.who + " at " + seen.ts.ToString() + " saw " + std::to_string(seen.keys.size()) + " rows, but there stood " +
+         std::to_string(rows.size());
+}
+
+}  // namespace orrery::cli

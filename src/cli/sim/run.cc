@@ -1,0 +1,160 @@
+#include "cli/sim/run.h"
+
+#include "cli/sim/audit.h"
+#include "cli/sim/workload.h"
+
+namespace orrery::cli {
+
+using runtime::Context;
+
+namespace {
+
+constexpr Duration kLivenessLimit = 60s;
+constexpr Duration kWatchInterval = 40ms;
+// A run in which less than this happened proves nothing (H4).
+constexpr uint64_t kOperationsMin = 10;
+
+// The phases of one run.
+class Run {
+ public:
+  Run(const RunOptions& options, RunResult& result)
+      : options_(options), result_(result), cluster_(ClusterOptions(options, result.faults), result.report) {
+    workload_ = options.workload == WorkloadKind::kBank
+                    ? NewBankWorkload(cluster_)
+                    : NewRegisterWorkload(cluster_, result.faults.clocks_broken ? ClockPromise::kBroken : ClockPromise::kWithinBound);
+  }
+
+  void Execute() {
+    const Status status = cluster_.sim().Run([this](const Context& context) { return Phases(context); });
+    if (!status.ok()) result_.report.Violate("the run comes to its end", std::string(status.message()));
+    result_.trace_hash = cluster_.sim().trace_hash();
+    result_.step_count = cluster_.sim().step_count();
+    result_.virtual_time = Duration(cluster_.sim().now().ns);
+    if (options_.record_trace) result_.trace = cluster_.sim().trace();
+  }
+
+ private:
+  static SimClusterOptions ClusterOptions(const RunOptions& options, const FaultPlan& faults) {
+    Rng rng(options.seed, "cluster");
+    SimClusterOptions cluster;
+    cluster.seed = options.seed;
+    cluster.nodes = options.nodes;
+    cluster.stack = options.stack;
+    cluster.print_logs = options.print_logs;
+    // Delay makes offsets look larger than they are, so that clocks well within the bound may seem beyond it.
+    cluster.clocks_may_fail = faults.clocks || faults.clocks_broken;
+    cluster.clients_per_node = 1 + rng.Below(4);
+    cluster.simulator.backend = options.backend;
+    cluster.simulator.record_trace = options.record_trace;
+    cluster.simulator.time_max = std::chrono::minutes(10);
+    cluster.simulator.step_count_max = 50'000'000;
+    cluster.simulator.preemption_permille = uint32_t(rng.Percent(50) ? 5 : 30);
+    // Small limits make rare paths common: splits by size, truncated logs and so RaftSnapshots.
+    if (rng.Percent(40)) cluster.store.range_bytes_max = 8'000 + rng.Below(60'000);
+    if (rng.Percent(50)) cluster.store.raft_log_entries_min = 4 + rng.Below(12);
+    if (rng.Percent(40)) cluster.store.raft_log_bytes_max = 2'000 + rng.Below(30'000);
+    return cluster;
+  }
+
+  Status Phases(const Context& context) {
+    cluster_.SetClientBody([this](ClientEnv& env) { Client(env); });
+    for (const NodeId node : cluster_.nodes()) cluster_.Start(node);
+    const Status ready = SetUp(context);
+    if (!ready.ok()) {
+      result_.report.Violate(kUpRule, ready.ToString());
+      return OkStatus();
+    }
+    loaded_ = true;
+    Break(context);
+    HealAll(cluster_);
+    // Load goes on for a while: recovery happens under it.
+    (void)context.runtime().scheduler().SleepFor(context, 1s).ok();
+    stop_ = true;
+    WaitForClients(context);
+    CheckLiveness(context, cluster_, kLivenessLimit);
+    VersionModel model;
+    Audit(context, cluster_, model);
+    workload_->Check(cluster_, model);
+    CheckEnoughHappened();
+    for (const auto& [name, hits] : cluster_.sim().probes().Hits()) result_.report.Count("probe " + name, hits);
+    return OkStatus();
+  }
+
+  // Waits for the cluster to be able to work, as the one that starts it would.
+  Status SetUp(const Context& context) {
+    Status status;
+    const MonoTime end = cluster_.sim().now() + 30s;
+    do {
+      (void)context.runtime().scheduler().SleepFor(context, 200ms).ok();
+      status = cluster_.RunOn(NodeId(1), "setup", [&](ClientEnv& env) { return workload_->Setup(env); });
+    } while (!status.ok() && cluster_.sim().now() < end);
+    return status;
+  }
+
+  void Break(const Context& context) {
+    const MonoTime end = cluster_.sim().now() + options_.fault_time;
+    bool watching = true;
+    runtime::TaskGroup group(context, "faults");
+    group.Spawn({.name = "watcher"}, [&](const Context& c) {
+      Watcher watcher(cluster_);
+      while (watching) {
+        watcher.LookOnce();
+        (void)c.runtime().scheduler().SleepFor(c, kWatchInterval).ok();
+      }
+      return OkStatus();
+    });
+    (void)RunNemesis(context, cluster_, result_.faults, end).ok();
+    const Duration left = end - cluster_.sim().now();
+    if (left > Duration(0)) (void)context.runtime().scheduler().SleepFor(context, left).ok();
+    watching = false;
+    (void)group.Join().ok();
+  }
+
+  void Client(ClientEnv& env) {
+    ++clients_;
+    const bool administrator = env.id % cluster_.options().clients_per_node == 0;
+    auto& scheduler = env.context.runtime().scheduler();
+    while (!stop_ && !env.context.cancelled() && !env.life->fenced) {
+      (void)scheduler.SleepFor(env.context, env.rng.Between(1ms, 60ms)).ok();
+      if (!loaded_ || stop_ || env.context.cancelled()) continue;
+      if (administrator && env.rng.Percent(15)) AdministerOnce(env, cluster_, *workload_, result_.faults);
+      workload_->Step(env);
+    }
+    --clients_;
+  }
+
+  void WaitForClients(const Context& context) {
+    const MonoTime end = cluster_.sim().now() + kLivenessLimit;
+    while (clients_ > 0 && cluster_.sim().now() < end) {
+      (void)context.runtime().scheduler().SleepFor(context, 50ms).ok();
+    }
+    if (clients_ > 0) result_.report.Violate("I24 no request is stuck after healing", std::to_string(clients_) + " clients still wait");
+  }
+
+  void CheckEnoughHappened() {
+    const uint64_t done = result_.report.CountOf("transfers committed") + result_.report.CountOf("operations committed");
+    if (done < kOperationsMin) {
+      result_.report.Violate("H4 a run is not empty", "only " + std::to_string(done) + " operations succeeded");
+    }
+  }
+
+  static constexpr const char* kUpRule = "a cluster without faults takes writes within 30 s";
+  const RunOptions& options_;
+  RunResult& result_;
+  SimCluster cluster_;
+  std::unique_ptr<Workload> workload_;
+  bool loaded_ = false;
+  bool stop_ = false;
+  uint64_t clients_ = 0;
+};
+
+}  // namespace
+
+RunResult RunOnce(const RunOptions& options) {
+  RunResult result;
+  result.faults = PlanFaults(options.seed);
+  Run(options, result).Execute();
+  return result;
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,39 @@
+// One simulated run: a cluster, a workload, faults by the seed, then healing, liveness and the audit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/sim/nemesis.h"
+#include "cli/sim/report.h"
+#include "orrery/runtime/sim/simulator.h"
+
+namespace orrery::cli {
+
+enum class WorkloadKind : uint8_t { kBank, kRegister };
+
+struct RunOptions {
+  uint64_t seed = 1;
+  uint64_t nodes = 3;
+  WorkloadKind workload = WorkloadKind::kBank;
+  runtime::SimBackend backend = runtime::SimBackend::kFiber;
+  Duration fault_time = 8s;  // virtual
+  NodeStack stack = NodeStack::kServer;
+  bool record_trace = false;
+  bool print_logs = false;  // of the nodes, as they come
+};
+
+struct RunResult {
+  RunReport report;
+  FaultPlan faults;
+  uint64_t trace_hash = 0;
+  uint64_t step_count = 0;
+  Duration virtual_time{0};
+  std::vector<std::string> trace;
+  bool failed() const { return report.failed(); }
+};
+
+RunResult RunOnce(const RunOptions& options);
+
+}  // namespace orrery::cli
