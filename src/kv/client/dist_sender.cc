@@ -106,6 +106,9 @@ StatusOr<RangeLocation> DistSender::Locate(const runtime::Context& context, std:
   if (key >= kMaxKey) return InvalidArgumentError("key " + Printable(key) + " lies above the key space");
   BatchRequest look_up;
   look_up.header.max_keys = options_.meta_prefetch;
+  // A split under way has locked the records. Asking what became of it would need the place of its transaction
+  // record, which is such a look-up again; a range that has split meanwhile tells its new borders itself.
+  look_up.header.wait = WaitPolicy::kReadCommitted;
   look_up.requests.emplace_back(
       ScanRequest{.span = {MetaKey(key).append(1, '\0'), ordered::PrefixEnd(kMetaPrefix)}});
   BatchResponse response = Route(context, look_up, Pieces::kOne);

@@ -1,8 +1,21 @@
+#include <algorithm>
+
 #include "kv/client/routing.h"
 #include "orrery/kv/client/dist_sender.h"
 
 namespace orrery::kv {
 namespace {
+
+// T2 bounds what a clock follows. The lease of a new leader begins above what the former one promised to its
+// readers, which with clocks far apart can lie beyond the bound for a moment: that moment is waited for.
+Status Follow(const runtime::Context& context, HybridClock& clock, Timestamp remote) {
+  Status status = clock.Update(remote);
+  if (status.ok()) return status;
+  const Duration excess = Duration(remote.wall_ns - clock.PhysicalNowNs()) - clock.max_offset();
+  if (excess > clock.max_offset()) return status;
+  RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, std::max(excess, Duration(0)) + 1ms));
+  return clock.Update(remote);
+}
 
 class TransportNodeSender : public NodeSender {
  public:
@@ -20,7 +33,7 @@ class TransportNodeSender : public NodeSender {
     }
     // T3: what happens next here is later than what the other has seen. A clock too far off is not followed
     // (T2); the answer itself does not depend on it.
-    (void)clock_.Update(response.now).ok();
+    (void)Follow(context, clock_, response.now).ok();
     return response;
   }
 
@@ -45,7 +58,7 @@ StatusOr<std::string> ServeKvBatch(Sender& local, HybridClock& clock, const runt
     highest.Forward(batch.header.txn->meta.write_ts);
   }
   BatchResponse response;
-  if (Status s = clock.Update(highest); !s.ok()) {
+  if (Status s = Follow(context, clock, highest); !s.ok()) {
     response = ErrorResponse(s);
   } else {
     response = local.Send(context, batch);

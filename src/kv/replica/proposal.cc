@@ -70,6 +70,7 @@ class SpecBuilder {
     } else {
       Latch(span, Access::kRead, visible_limit_);
     }
+    if (header_.wait == WaitPolicy::kReadCommitted && !storage_.txn) return;
     spec_.locks.push_back({span, locks ? strength : LockStrength::kNone});
   }
   void AddWrite(SpanRef key) {

@@ -139,8 +139,10 @@ Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
   const int64_t wanted = ts.wall_ns + 1;
   if (promised_wall_ns_.load(std::memory_order_acquire) >= wanted) return OkStatus();
   Post([wanted](Replica& self, CycleOutput&) {
+    if (!self.raft_) return;
     const int64_t ahead = self.host_.clock().PhysicalNowNs() + self.PromiseAhead().count();
-    if (self.raft_) self.raft_->SetReadPromise({std::max(wanted, ahead), 0});
+    self.raft_->SetReadPromise({std::max(wanted, ahead), 0});
+    (void)self.raft_->ReadIndex(0).ok();  // carries it to the others now, not with the next heartbeat
   });
   host_.driver().Enqueue(shared_from_this());
   host_.driver().Drive();
@@ -311,6 +313,8 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
 // T6: what was read, at which timestamp, before the latches go. A scan that hit a limit read only so far.
 void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
                             const std::vector<Response>& responses) {
+  // It promises nothing about what is locked.
+  if (batch.header.wait == WaitPolicy::kReadCommitted && !batch.header.txn) return;
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     const Request& request = batch.requests[i];
     if (const auto* get = std::get_if<GetRequest>(&request)) {

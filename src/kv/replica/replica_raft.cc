@@ -369,7 +369,7 @@ void Replica::RaisePromise() {
 
 // The next leader writes above what was promised: less than the clock offset that everybody tolerates, so that
 // its timestamps are accepted at once.
-Duration Replica::PromiseAhead() const { return host_.clock().max_offset() * 4 / 5; }
+Duration Replica::PromiseAhead() const { return host_.clock().max_offset() * 3 / 5; }
 
 void Replica::UpdateServing(MonoTime now) {
   const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&

@@ -129,23 +129,47 @@ Status Replica::PushHolder(const runtime::Context& context, PendingRequest& requ
   return OkStatus();
 }
 
+namespace {
+
+// A resolution may be repeated (T17), so one whose outcome is not known leaves nothing unknown about the request
+// that met the locks.
+Status ResolutionStatus(const BatchResponse& response) {
+  if (!response.error) return OkStatus();
+  const Status status = ToStatus(*response.error);
+  if (status.code() != Code::kAmbiguous) return status;
+  return UnavailableError("locks in the way could not be resolved: " + std::string(status.message()));
+}
+
+}  // namespace
+
+// Single keys go in one batch, as one command a range: a scan may meet very many.
 Status Replica::ResolveLocks(const runtime::Context& context, std::vector<ResolveIntentRequest> requests) {
+  auto new_batch = [this] {
+    BatchRequest batch;
+    batch.header.now = host_.clock().Peek();
+    batch.header.gateway = host_.node();
+    return batch;
+  };
+  BatchRequest points = new_batch();
   for (auto& request : requests) {
+    if (request.span.is_point()) {
+      points.requests.push_back(std::move(request));
+      continue;
+    }
     std::optional<Span> rest = request.span;
     while (rest) {
-      BatchRequest batch;
-      batch.header.now = host_.clock().Peek();
-      batch.header.gateway = host_.node();
+      BatchRequest batch = new_batch();
       request.span = *rest;
       batch.requests.push_back(request);
       const BatchResponse response = host_.sender().Send(context, batch);
-      if (response.error) return ToStatus(*response.error);
+      RETURN_IF_ERROR(ResolutionStatus(response));
       const auto* answer = response.responses.empty() ? nullptr
                                                       : std::get_if<ResolveIntentResponse>(&response.responses[0]);
       rest = answer ? answer->resume : std::nullopt;
     }
   }
-  return OkStatus();
+  if (points.requests.empty()) return OkStatus();
+  return ResolutionStatus(host_.sender().Send(context, points));
 }
 
 // T21. Takes over from evaluation: leaves the latches, and waits until the record has changed so that the push

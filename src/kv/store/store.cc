@@ -188,7 +188,23 @@ BatchResponse StoreImpl::Send(const runtime::Context& context, const BatchReques
     return response;
   }
   if (IsAdmin(request)) return SendAdmin(context, std::move(replica), request);
-  return replica->Send(context, request);
+  BatchResponse response = replica->Send(context, request);
+  if (response.error && !request.requests.empty()) {
+    auto* mismatch = std::get_if<RangeKeyMismatchError>(&response.error->detail);
+    if (mismatch) AddDescriptorOf(SpanOf(request.requests.front(), request.header).start, mismatch->descriptors);
+  }
+  return response;
+}
+
+// Who was routed by old borders learns the new ones here, before the meta records tell them.
+void StoreImpl::AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const {
+  for (const auto& replica : AllReplicas()) {
+    const auto descriptor = replica->descriptor();
+    if (!descriptor || !descriptor->ContainsKey(key)) continue;
+    const bool known = std::any_of(descriptors.begin(), descriptors.end(),
+                                   [&](const auto& d) { return d.range == descriptor->range; });
+    if (!known) descriptors.push_back(*descriptor);
+  }
 }
 
 void StoreImpl::RunInCycle(std::function<void(CycleOutput&)> action) {

@@ -81,6 +81,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   ReplicaPtr MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out);
   // Whether the span overlaps an initialised replica of another range (B22).
   Status CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor) const;
+  void AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const;
   bool CoverPromise(Timestamp promise, CycleOutput& out);
   void SendMessages(NodeId to, RaftMessageBatch batch);
 

@@ -125,6 +125,36 @@ TEST(SingleNode, IntentsAreInvisibleUntilCommit) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+// Look-ups of ranges must not ask for the fate of a lock: that needs a look-up itself.
+TEST(SingleNode, AReadOfWhatIsCommittedPassesLocks) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "old"));
+    Transaction txn = cluster.NewTxn("\x10" "a");
+    auto response = cluster.Send(context, InTxn(txn, {PutRequest{"\x10" "a", "new"}, PutRequest{"\x10" "b", "new"}}));
+    if (response.error) return ToStatus(*response.error);
+    txn = *response.txn;
+    txn.meta.sequence = 3;
+    BatchRequest read;
+    read.header.wait = WaitPolicy::kReadCommitted;
+    read.requests.push_back(ScanRequest{Span{"\x10" "a", "\x10" "c"}});
+    read.requests.push_back(GetRequest{"\x10" "a"});
+    const MonoTime before = context.runtime().clock().MonoNow();
+    response = cluster.Send(context, read);
+    if (response.error) return ToStatus(*response.error);
+    CLUSTER_CHECK(context.runtime().clock().MonoNow() - before < 50ms);
+    auto row = std::get<ScanResponse>(response.responses[0]).rows.Begin();
+    CLUSTER_CHECK(row.Next() && row.key() == "\x10" "a" && row.value() == "old" && !row.Next());
+    CLUSTER_CHECK(std::get<GetResponse>(response.responses[1]).value == "old");
+    // It has not pushed the transaction either.
+    response = cluster.Send(context, InTxn(txn, {CommitOf({"\x10" "a", "\x10" "b"})}));
+    if (response.error) return ToStatus(*response.error);
+    CLUSTER_CHECK(std::get<EndTxnResponse>(response.responses[0]).commit_ts == txn.meta.write_ts);
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 TEST(SingleNode, AWriterWaitsForAWriterAndFollowsIt) {
   Cluster cluster({});
   const Status status = cluster.Run([&](const Context& context) -> Status {

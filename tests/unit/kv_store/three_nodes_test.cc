@@ -127,6 +127,33 @@ TEST(ThreeNodes, SplitUnderLoad) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+// Writes above a promise move the hybrid clock; a promise that counted from it would move on with every split.
+TEST(ThreeNodes, ReadPromisesDoNotDriveTheClockAhead) {
+  Cluster cluster({.nodes = 3, .replication = 3});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10k", "0"));
+    CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return AllOnThreeVoters(cluster); }));
+    for (int i = 0; i < 12; ++i) {
+      const std::string key = "\x10s" + std::to_string(10 + i);
+      BatchRequest split;
+      split.requests.push_back(AdminSplitRequest{key});
+      BatchResponse response;
+      CLUSTER_CHECK(cluster.Eventually(context, 10s, [&] { return !(response = cluster.Send(context, split)).error; }));
+      RETURN_IF_ERROR(cluster.Put(context, key, "v"));
+      ASSIGN_OR_RETURN(const auto value, cluster.Get(context, key));
+      CLUSTER_CHECK(value == "v");
+      BatchRequest get;
+      get.requests.push_back(GetRequest{key});
+      response = cluster.Send(context, get);
+      CLUSTER_CHECK(!response.error);
+      const Duration ahead(response.now.wall_ns - context.runtime().clock().WallNowNs());
+      CLUSTER_CHECK(ahead < 500ms);  // the maximum clock offset: beyond it other nodes refuse (T2)
+    }
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 TEST(ThreeNodes, AReplicaThatFellBehindCatchesUpByRaftSnapshot) {
   Cluster cluster({.nodes = 3, .raft_log_entries_min = 8, .raft_log_bytes_max = 2000, .replication = 3});
   const Status status = cluster.Run([&](const Context& context) -> Status {

@@ -98,6 +98,15 @@ TEST_F(CatalogTest, ATransactionSeesItsOwnChangesAndRollbackUndoesThem) {
   EXPECT_EQ(Find("t"), nullptr);
 }
 
+// timestamp(0) has the modifier 0, which is not "none".
+TEST(ColumnDescriptorTest, EveryModifierSurvivesTheWire) {
+  for (const int32_t typmod : {-1, 0, 1, 6, 14}) {
+    ColumnDescriptor decoded;
+    ASSERT_TRUE(wire::Decode(wire::Encode(ColumnDescriptor{.id = 1, .typmod = typmod}), decoded).ok());
+    EXPECT_EQ(decoded.typmod, typmod);
+  }
+}
+
 TEST_F(CatalogTest, LeasesAreReusedAndEndWithASchemaChange) {
   ASSERT_TRUE(Run(Create("t")).ok());
   auto first = catalog_->BeginTxn();

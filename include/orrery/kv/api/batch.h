@@ -20,7 +20,12 @@ enum class LockDurability : uint8_t {
   kUnreplicated = 0,  // leaseholder memory: a queueing optimisation, lost with the lease (B44)
   kReplicated = 1,    // survives lease transfer and crash: FOR UPDATE/SHARE, constraint checks (T23)
 };
-enum class WaitPolicy : uint8_t { kBlock = 0, kError = 1, kSkip = 2 };  // wait, NOWAIT, SKIP LOCKED
+enum class WaitPolicy : uint8_t {
+  kBlock = 0,
+  kError = 1,           // NOWAIT
+  kSkip = 2,            // SKIP LOCKED
+  kReadCommitted = 3,   // reads outside transactions: what is committed below locks, whatever becomes of these
+};
 enum class Direction : uint8_t { kForward = 0, kReverse = 1 };
 
 struct GetRequest {

@@ -28,8 +28,11 @@ struct ColumnDescriptor {
   std::optional<std::string> missing;
   Type full_type() const { return {type, typmod}; }
   template <class V> void Visit(V& v) {
-    v(1, id); v(2, name); v(3, type); v(4, typmod); v(5, not_null); v(6, hidden); v(7, default_sql);
+    // One more than the modifier, so that its default is the wire's zero: timestamp(0) has the modifier 0.
+    int32_t shifted = typmod + 1;
+    v(1, id); v(2, name); v(3, type); v(4, shifted); v(5, not_null); v(6, hidden); v(7, default_sql);
     v(8, missing);
+    if (shifted != typmod + 1) typmod = shifted - 1;
   }
 };
 

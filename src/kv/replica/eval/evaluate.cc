@@ -18,6 +18,7 @@ storage::MvccReadOptions Evaluation::ReadOptions() const {
   }
   options.lock_policy =
       header.wait == WaitPolicy::kSkip ? storage::LockPolicy::kSkipLocked : storage::LockPolicy::kFail;
+  if (header.wait == WaitPolicy::kReadCommitted && !header.txn) options.lock_policy = storage::LockPolicy::kInconsistent;
   return options;
 }
 
