@@ -25,6 +25,7 @@ struct StartSettings {
   uint64_t max_clock_offset_ms = 500;
   uint64_t range_mib = 256;
   uint64_t max_connections = 10'000;
+  std::string table_ranges = "shared";
 };
 
 void AddStartOptions(CLI::App& app, StartSettings& settings);

@@ -64,6 +64,7 @@ server::NodeOptions MakeNodeOptions(const StartSettings& settings, JoinMode mode
   options.store.max_clock_offset = std::chrono::milliseconds(settings.max_clock_offset_ms);
   options.store.range_bytes_max = settings.range_mib << 20;
   options.sql_connections_max = settings.max_connections;
+  options.table_ranges = settings.table_ranges == "own" ? kv::TableRanges::kOwn : kv::TableRanges::kShared;
   return options;
 }
 
@@ -143,6 +144,8 @@ void AddStartOptions(CLI::App& app, StartSettings& s) {
   app.add_option("--cache", s.cache_mib, "Block cache in MiB")->capture_default_str();
   app.add_option("--max-clock-offset", s.max_clock_offset_ms, "Between any two nodes, in ms")->capture_default_str();
   app.add_option("--range-size", s.range_mib, "Ranges larger than this are split, in MiB")->capture_default_str();
+  app.add_option("--table-ranges", s.table_ranges, "shared: small tables share a range; own: a range for each")
+      ->envname("ORRERY_TABLE_RANGES")->check(CLI::IsMember({"shared", "own"}))->capture_default_str();
   app.add_option("--max-connections", s.max_connections, "SQL connections")->capture_default_str();
 }
 

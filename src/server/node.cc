@@ -148,6 +148,7 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
 
   kv::KvClientOptions client;
   client.routing.node = self_.node;
+  client.table_ranges = options_.table_ranges;
   client_ = kv::KvClient::Create(client, {.runtime = runtime_, .clock = *clock_,
                                           .first_range = [this] { return membership_->FirstRange(); }});
   kv::StoreOptions store = options_.store;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "orrery/base/status_or.h"
-#include "orrery/kv/client/database.h"
+#include "orrery/kv/client/kv_client.h"
 #include "orrery/kv/store/store.h"
 #include "orrery/observability/log.h"
 #include "orrery/runtime/runtime.h"
@@ -29,6 +29,7 @@ struct NodeOptions {
   kv::StoreOptions store;               // node and store ids are filled in
   Duration drain_wait = 10s;            // for leases to move and statements to end
   size_t sql_connections_max = 10'000;
+  kv::TableRanges table_ranges = kv::TableRanges::kShared;
 };
 
 // What operators are told once the node serves.

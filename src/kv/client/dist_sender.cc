@@ -152,6 +152,7 @@ BatchResponse DistSender::SendToRange(const runtime::Context& context, BatchRequ
       return response;
     }
     if (!NextTarget(response, target, effort, retry_safe)) return response;
+    if (IsReadOnly(request)) effort.maybe_executed = false;  // without effect, however often it was executed
     if (target.next < target.nodes.size()) continue;
     // Everyone was asked in vain.
     if (target.missing > 0) {

@@ -96,6 +96,7 @@ class KvClientImpl : public KvClient, public Database {
 
   Status Split(const runtime::Context& context, std::string_view key) override {
     if (key < kTableDataStart || key >= kMaxKey) return InvalidArgumentError("ranges are split within table data only");
+    if (options_.table_ranges == TableRanges::kShared) return OkStatus();
     return SendAlone(context, AdminSplitRequest{.split_key = std::string(key)});
   }
   Status ClearSpan(const runtime::Context& context, const Span& span) override {

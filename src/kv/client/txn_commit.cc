@@ -120,12 +120,40 @@ Status TxnCoordinator::CommitInOnePhase(const runtime::Context& context, Batch& 
 
 Status TxnCoordinator::Commit(const runtime::Context& context) {
   RETURN_IF_ERROR(CheckUsable());
+  if (buffer_.has_unsent()) return CommitBuffered(context);
   if (has_writes()) return CommitWrites(context);
   // Nothing to make durable: all reads are of one timestamp, and the locks have served.
   commit_ts_ = txn().read_ts;
   Release(context, TxnStatus::kAborted);
   state_ = State::kFinished;
   return OkStatus();
+}
+
+// The buffered writes and the commit in one batch, if one range holds them all.
+Status TxnCoordinator::CommitBuffered(const runtime::Context& context) {
+  if (left_locks_) {  // earlier writes may be anywhere
+    RETURN_IF_ERROR(Flush(context));
+    return CommitWrites(context);
+  }
+  request_.requests.clear();
+  buffer_.AppendRequests(request_.requests);
+  request_.requests.emplace_back(EndRequest());
+  request_.header.wait = WaitPolicy::kBlock;
+  request_.header.max_keys = 0;
+  request_.header.max_bytes = 0;
+  write_sequences_.push_back(last_sequence_ + 1);
+  NumberRequests();
+  const uint32_t first_sequence = txn().meta.sequence;
+  BatchResponse response;
+  const Status status = SendAndRecover(context, DistSender::Pieces::kOne, response);
+  if (status.ok()) return FinishCommit(context, response);
+  if (!ProvesNoCommit(status)) return ResolveAmbiguity(context, status);
+  if (GetError<RangeKeyMismatchError>(status)) {  // more than one range's: intents first
+    write_sequences_.pop_back();
+    RETURN_IF_ERROR(Flush(context));
+    return CommitWrites(context);
+  }
+  return Failed(request_.requests, first_sequence, LostLock(status));
 }
 
 Status TxnCoordinator::CommitWrites(const runtime::Context& context) {
@@ -225,6 +253,7 @@ Status TxnCoordinator::Rollback(const runtime::Context& context) {
   if (state_ == State::kFinished) return OkStatus();
   Release(context, TxnStatus::kAborted);
   write_sequences_.clear();
+  buffer_.Clear();
   state_ = State::kFinished;
   return OkStatus();
 }

@@ -22,6 +22,13 @@ LockStrength LockOf(const Request& request) {
   return LockStrength::kIntent;
 }
 
+bool IsReplicatedLock(const Request& request) {
+  const auto* get = std::get_if<GetRequest>(&request);
+  const auto* scan = std::get_if<ScanRequest>(&request);
+  return (get && get->durability == LockDurability::kReplicated) ||
+         (scan && scan->durability == LockDurability::kReplicated);
+}
+
 bool IsReadOrWrite(const Request& request) {
   return std::holds_alternative<GetRequest>(request) || std::holds_alternative<ScanRequest>(request) ||
          std::holds_alternative<PutRequest>(request) || std::holds_alternative<ConditionalPutRequest>(request) ||
@@ -64,6 +71,8 @@ void TxnCoordinator::Reset() {
   state_ = State::kOpen;
   last_sequence_ = 0;
   write_sequences_.clear();
+  buffer_.Clear();
+  left_locks_ = false;
   locks_.Clear();
   reads_.Clear();
   refreshed_to_ = txn().read_ts;
@@ -94,11 +103,16 @@ void TxnCoordinator::TrackLocks(const Batch& batch) {
   for (const Request& request : batch.requests) {
     if (LockOf(request) == LockStrength::kNone) continue;
     writes |= !std::holds_alternative<GetRequest>(request) && !std::holds_alternative<ScanRequest>(request);
+    // A one-phase commit has nothing to resolve, so what has to be resolved rules it out.
+    left_locks_ = left_locks_ || IsReplicatedLock(request);
     const KeySpan span = KeySpanOf(request, request_.header);
     if (meta.anchor_key.empty()) meta.anchor_key = span.start;
     locks_.Add(span.start, span.end);
   }
-  if (writes) write_sequences_.push_back(last_sequence_ + 1);
+  if (writes) {
+    write_sequences_.push_back(last_sequence_ + 1);
+    left_locks_ = true;
+  }
   if (meta.anchor_key.empty() || heartbeat_) return;
   // Nobody can have met this transaction yet: it counts as alive from now on (T22), not from its BEGIN.
   const Timestamp now = env_.clock.Now();
@@ -138,6 +152,14 @@ Status TxnCoordinator::Run(const runtime::Context& context, Batch& batch) {
   if (!std::all_of(batch.requests.begin(), batch.requests.end(), IsReadOrWrite)) {
     return InvalidArgumentError("a transaction's batch holds reads and writes only");
   }
+  if (!left_locks_ || buffer_.has_unsent()) {
+    ASSIGN_OR_RETURN(const Buffered buffered, RunBuffered(context, batch));
+    if (buffered == Buffered::kDone) return OkStatus();
+  }
+  return Send(context, batch);
+}
+
+Status TxnCoordinator::Send(const runtime::Context& context, Batch& batch) {
   TrackLocks(batch);
   request_.requests.swap(batch.requests);
   request_.header.wait = batch.wait;
@@ -151,6 +173,7 @@ Status TxnCoordinator::Run(const runtime::Context& context, Batch& batch) {
   if (!status.ok()) return Failed(batch.requests, first_sequence, status);
   NoteReads(batch.requests, response.responses);
   batch.responses = std::move(response.responses);
+  if (!left_locks_) NoteHeld(batch);
   return OkStatus();
 }
 
@@ -284,6 +307,7 @@ Status TxnCoordinator::Restart(const runtime::Context& context, const Status& re
   txn().meta.epoch += 1;
   txn().ignored.clear();
   write_sequences_.clear();
+  buffer_.Clear();
   reads_.Clear();
   txn_has_read_ = false;
   statement_has_read_ = false;
@@ -299,6 +323,7 @@ Status TxnCoordinator::Restart(const runtime::Context& context, const Status& re
 Status TxnCoordinator::RollbackTo(const runtime::Context&, uint32_t savepoint) {
   RETURN_IF_ERROR(CheckUsable());
   if (savepoint >= last_sequence_) return OkStatus();
+  buffer_.RollbackTo(savepoint);
   auto& ignored = txn().ignored;
   std::erase_if(ignored, [&](const SequenceRange& range) { return range.first > savepoint; });
   ignored.push_back({savepoint + 1, last_sequence_});

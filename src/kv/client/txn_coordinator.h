@@ -2,6 +2,8 @@
 // has its reason:
 //
 //   usable?       a transaction that was aborted (heartbeat) or failed sends nothing more
+//   write buffer  what is under an exclusive lock is written by the commit (write_buffer.h): sent earlier only if
+//                 something else has to see it. Above the lock tracker: a buffered write sends nothing
 //   lock tracker  anchors the record, notes what will be locked *before* it is sent: what may have been
 //                 written is resolved at the end, whatever the answer says. Starts the heartbeat
 //   sequence      numbers the requests (T19, T30); a re-send below keeps its numbers
@@ -21,6 +23,7 @@
 
 #include "kv/client/background.h"
 #include "kv/client/span_set.h"
+#include "kv/client/write_buffer.h"
 
 namespace orrery::kv {
 
@@ -51,7 +54,7 @@ class TxnCoordinator : public Txn {
   Timestamp read_timestamp() const override { return txn().read_ts; }
   Timestamp commit_timestamp() const override { return commit_ts_; }
   std::string id() const override;
-  bool has_writes() const override { return !write_sequences_.empty(); }
+  bool has_writes() const override { return !write_sequences_.empty() || buffer_.has_unsent(); }
   void LimitCommit(Timestamp deadline) override { deadline_ = std::min(deadline_, deadline); }
 
  private:
@@ -68,6 +71,7 @@ class TxnCoordinator : public Txn {
   // Stages.
   Status CheckUsable();
   void Reset();
+  Status Send(const runtime::Context& context, Batch& batch);
   void TrackLocks(const Batch& batch);
   void ForgetLocks();
   void NumberRequests();
@@ -78,6 +82,17 @@ class TxnCoordinator : public Txn {
   void NoteReads(const std::vector<Request>& requests, const std::vector<Response>& responses);
   Status Failed(const std::vector<Request>& requests, uint32_t first_sequence, Status error);
   void MoveTo(Timestamp ts);
+
+  // txn_buffer.cc
+  enum class Buffered : uint8_t { kDone, kSend };  // whether the batch is answered or still to be sent
+  StatusOr<Buffered> RunBuffered(const runtime::Context& context, Batch& batch);
+  bool AnswerOwnWrite(Batch& batch) const;
+  bool FitsBuffer(const Batch& batch) const;
+  StatusOr<Buffered> BufferWrites(const runtime::Context& context, Batch& batch);
+  void NoteHeld(const Batch& batch);
+  Status Flush(const runtime::Context& context);
+  Status LostLock(const Status& error) const;
+  Status CommitBuffered(const runtime::Context& context);
 
   // txn_commit.cc
   static bool FitsOnePhase(const Batch& batch);
@@ -96,6 +111,8 @@ class TxnCoordinator : public Txn {
   BatchRequest request_;  // re-used; its header's transaction is *the* transaction
   uint32_t last_sequence_ = 0;
   std::vector<uint32_t> write_sequences_;  // of batches with writes that were not rolled back
+  WriteBuffer buffer_;
+  bool left_locks_ = false;  // intents or replicated locks stand, of this or an earlier epoch
   SpanSet locks_;
   SpanSet reads_;             // SERIALIZABLE only
   Timestamp refreshed_to_;    // all reads hold up to here

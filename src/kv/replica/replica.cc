@@ -390,10 +390,16 @@ void Replica::ApplyLocalEffects(Proposal& proposal) {
 
 Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e,
                            BatchResponse& response) {
-  auto proposal = NewProposal(e);
-  proposal->request = attempt.request;
   const auto* push = batch.requests.empty() ? nullptr : std::get_if<PushTxnRequest>(&batch.requests.back());
-  {
+  if (e.acquired.empty() && e.resolved.empty() && e.marks.empty() && !e.record && !push) {  // nearly always
+    MutexLock lock(mutex_);
+    RememberReads(batch, attempt, e.responses);
+    Woken woken;
+    concurrency_.Finish(*attempt.request, woken);
+    Wake(woken);
+  } else {
+    auto proposal = NewProposal(e);
+    proposal->request = attempt.request;
     MutexLock lock(mutex_);
     RememberReads(batch, attempt, e.responses);
     if (push) {

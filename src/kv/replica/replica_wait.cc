@@ -87,7 +87,12 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
           MutexLock lock(mutex_);
           if (!request.woken) target = concurrency_.PushTarget(request);
         }
-        if (target) RETURN_IF_ERROR(PushHolder(context, request, *target));
+        if (target) {
+          const Status pushed = PushHolder(context, request, *target);
+          // Out of time: that is certain for the request, whatever became of the push.
+          if (!pushed.ok()) RETURN_IF_ERROR(context.Check());
+          RETURN_IF_ERROR(pushed);
+        }
         break;
       }
       case Outcome::Kind::kResolve:

@@ -158,7 +158,6 @@ StatusOr<BoundNode> StatementBinder::CreateTable(const ParsedCreateTable& create
     row_id.type = oid::kInt8;
     row_id.not_null = true;
     row_id.hidden = true;
-    row_id.default_sql = "unique_rowid()";
     table.primary_key.push_back({.column_id = row_id.id});
     table.columns.push_back(std::move(row_id));
   }

@@ -11,6 +11,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/write_batch.h"
+#include "storage/engine/lock_index.h"
 #include "storage/engine/rocksdb_options.h"
 #include "storage/engine/rocksdb_store.h"
 
@@ -202,10 +203,11 @@ class RocksDbEngineImpl : public RocksDbEngine {
     default_family_.reset(handles[0]);
     for (size_t i = 0; i < kColumnFamilyCount; ++i) families_[i].reset(handles[i + 1]);
     CheckDiskSpace();
-    return OkStatus();
+    return LoadLocks();
   }
 
   StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
+    if (cf == ColumnFamily::kLock && !locks_.MayHold(key)) return false;
     return GetAt(nullptr, cf, key, value);
   }
   std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
@@ -213,6 +215,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   }
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                               std::string& key, std::string& value) const override {
+    if (cf == ColumnFamily::kLock && !locks_.MayHold(target.substr(0, prefix_bytes))) return false;
     SeekerPool::Seeker seeker = seekers_->Take(cf);
     if (seeker.iterator != nullptr && !seeker.iterator->Refresh().ok()) seeker.iterator.reset();
     if (seeker.iterator == nullptr) seeker.iterator = NewSeeker(nullptr, cf);
@@ -229,11 +232,18 @@ class RocksDbEngineImpl : public RocksDbEngine {
     RETURN_IF_ERROR(CheckDiskSpaceBefore(batch));
     rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
     bool deletes_range = false;
+    bool deletes_lock = false;
     batch.ForEach([&](const WriteBatch::Op& op) {
       auto* const family = Family(op.cf);
       switch (op.kind) {
-        case WriteBatch::OpKind::kPut: rocks.Put(family, ToSlice(op.key), ToSlice(op.value)); break;
-        case WriteBatch::OpKind::kDelete: rocks.Delete(family, ToSlice(op.key)); break;
+        case WriteBatch::OpKind::kPut:
+          rocks.Put(family, ToSlice(op.key), ToSlice(op.value));
+          if (op.cf == ColumnFamily::kLock) locks_.Add(op.key);
+          break;
+        case WriteBatch::OpKind::kDelete:
+          rocks.Delete(family, ToSlice(op.key));
+          deletes_lock = deletes_lock || op.cf == ColumnFamily::kLock;
+          break;
         case WriteBatch::OpKind::kDeleteRange:
           rocks.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
           deletes_range = true;
@@ -244,6 +254,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
     options.sync = sync == SyncMode::kSync;
     const rocksdb::Status written = db_->Write(options, &rocks);
     if (deletes_range) seekers_->Clear();
+    if (deletes_lock && written.ok()) NoteLocks(batch);
     return AfterWrite(written, "writing to the store");
   }
 
@@ -302,6 +313,22 @@ class RocksDbEngineImpl : public RocksDbEngine {
   void ReleaseSnapshot(const rocksdb::Snapshot* snapshot) const { db_->ReleaseSnapshot(snapshot); }
 
  private:
+  Status LoadLocks() {
+    rocksdb::ReadOptions all;
+    all.total_order_seek = true;
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(all, Family(ColumnFamily::kLock)));
+    for (it->SeekToFirst(); it->Valid(); it->Next()) locks_.Add(ToView(it->key()));
+    return it->status().ok() ? OkStatus() : ReadError(it->status());
+  }
+  // What the batch has left, op by op: the last one of a key counts. Locks that went with a range stay noted,
+  // which costs only a look.
+  void NoteLocks(const WriteBatch& batch) {
+    batch.ForEach([&](const WriteBatch::Op& op) {
+      if (op.cf != ColumnFamily::kLock) return;
+      if (op.kind == WriteBatch::OpKind::kPut) locks_.Add(op.key);
+      if (op.kind == WriteBatch::OpKind::kDelete) locks_.Remove(op.key);
+    });
+  }
   std::unique_ptr<rocksdb::Iterator> NewSeeker(const rocksdb::Snapshot* snapshot, ColumnFamily cf) const {
     rocksdb::ReadOptions read;
     read.snapshot = snapshot;
@@ -393,6 +420,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
+  LockIndex locks_;
   std::atomic<uint64_t> written_bytes_{0};
   std::atomic<bool> low_space_{false};
   std::unique_ptr<rocksdb::DB> db_;

@@ -9,10 +9,8 @@
 #include "rocksdb/write_buffer_manager.h"
 
 namespace orrery::storage {
-namespace {
 
-// Bytes through the first terminator 00 01; an escaped zero is 00 FF. 0: none.
-size_t TerminatedBytes(const rocksdb::Slice& key) {
+size_t TerminatedBytes(std::string_view key) {
   const char* begin = key.data();
   const char* end = begin + key.size();
   const char* p = begin;
@@ -25,13 +23,15 @@ size_t TerminatedBytes(const rocksdb::Slice& key) {
   return 0;
 }
 
+namespace {
+
 class KeyPrefixTransform final : public rocksdb::SliceTransform {
  public:
   const char* Name() const override { return "orrery.KeyPrefix.1"; }  // on disk: never changes meaning
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    return rocksdb::Slice(key.data(), TerminatedBytes(key));
+    return rocksdb::Slice(key.data(), TerminatedBytes({key.data(), key.size()}));
   }
-  bool InDomain(const rocksdb::Slice& key) const override { return TerminatedBytes(key) != 0; }
+  bool InDomain(const rocksdb::Slice& key) const override { return TerminatedBytes({key.data(), key.size()}) != 0; }
 };
 
 constexpr uint64_t kMiB = 1ull << 20;

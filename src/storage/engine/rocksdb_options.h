@@ -12,6 +12,9 @@
 
 namespace orrery::storage {
 
+// Bytes through the first terminator 00 01; an escaped zero is 00 FF. 0: none.
+size_t TerminatedBytes(std::string_view key);
+
 // Names of the column families on disk, by ColumnFamily; RocksDB's own "default" stays empty.
 inline constexpr const char* kColumnFamilyNames[kColumnFamilyCount] = {"raft", "state", "lock", "mvcc"};
 

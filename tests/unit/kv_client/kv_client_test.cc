@@ -35,6 +35,18 @@ class KvClientTest : public ::testing::Test {
     if (!s.ok()) return s.ToString();
     return std::get<GetResponse>(batch.responses[0]).value.value_or("-");
   }
+  Status Insert(Txn& txn, const std::string& key, const std::string& value) {
+    Batch batch;
+    batch.Insert(K(key), value);
+    return txn.Run(context_, batch);
+  }
+  std::string LockingGet(Txn& txn, const std::string& key) {
+    Batch batch;
+    batch.Get(K(key), LockStrength::kExclusive);
+    Status s = txn.Run(context_, batch);
+    if (!s.ok()) return s.ToString();
+    return std::get<GetResponse>(batch.responses[0]).value.value_or("-");
+  }
   std::string Committed(const std::string& key) { return cluster_.Committed(K(key)).value_or("-"); }
   Status AutoCommit(const std::vector<std::pair<std::string, std::string>>& writes) {
     auto txn = db_->Begin({});
@@ -221,6 +233,141 @@ TEST_F(KvClientTest, T30SavepointsHideWrites) {
   ASSERT_TRUE(txn->Commit(context_).ok());
   EXPECT_EQ(Committed("k") + Committed("z"), "1-");
   EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
+// ---- The write buffer: what is under an exclusive lock leaves with the commit.
+
+TEST_F(KvClientTest, LockedWritesOfOneRangeCommitInOneBatch) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  auto txn = db_->Begin({});
+  EXPECT_EQ(LockingGet(*txn, "a"), "1");
+  ASSERT_TRUE(Put(*txn, "a", "2").ok());
+  EXPECT_EQ(Get(*txn, "a"), "2");  // its own write
+  EXPECT_TRUE(txn->has_writes());
+  ASSERT_TRUE(Insert(*txn, "b", "3").ok());
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(cluster_.log.back(), "n1 r2 CPut CPut EndTxn");
+  EXPECT_EQ(Committed("a") + Committed("b"), "23");
+  EXPECT_EQ(cluster_.record_count(), 0u);
+}
+
+TEST_F(KvClientTest, ReplicatedLocksAreResolvedWithTheCommit) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  auto txn = db_->Begin({});
+  Batch batch;
+  batch.Get(K("a"), LockStrength::kExclusive, LockDurability::kReplicated);
+  ASSERT_TRUE(txn->Run(context_, batch).ok());
+  ASSERT_TRUE(Put(*txn, "a", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_NE(cluster_.log.back(), "n1 r2 CPut EndTxn");  // one phase would leave the lock behind
+  EXPECT_EQ(Committed("a"), "2");
+}
+
+TEST_F(KvClientTest, LockedWritesOfTwoRangesCommitInTwoPhases) {
+  auto txn = Serializable();
+  ASSERT_TRUE(Insert(*txn, "a", "1").ok());
+  ASSERT_TRUE(Insert(*txn, "z", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("a") + Committed("z"), "12");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
+TEST_F(KvClientTest, BufferedInsertFindsTheDuplicateAtOnce) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  auto txn = db_->Begin({});
+  Batch batch;
+  batch.Insert(K("b"), "new");
+  batch.Insert(K("a"), "new");
+  const Status status = txn->Run(context_, batch);
+  ASSERT_NE(GetError<ConditionFailedError>(status), nullptr);
+  EXPECT_EQ(GetError<ConditionFailedError>(status)->key, K("a"));
+  EXPECT_FALSE(txn->has_writes());  // all or nothing
+  EXPECT_EQ(Get(*txn, "b"), "-");
+  Batch twice;
+  twice.Insert(K("c"), "1");
+  twice.Insert(K("c"), "2");
+  EXPECT_NE(GetError<ConditionFailedError>(txn->Run(context_, twice)), nullptr);
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("a") + Committed("b") + Committed("c"), "1--");
+}
+
+TEST_F(KvClientTest, ScansSeeBufferedWrites) {
+  auto txn = db_->Begin({});
+  ASSERT_TRUE(Insert(*txn, "b", "1").ok());
+  Batch apart;
+  apart.Scan({K("n"), K("o")});
+  ASSERT_TRUE(txn->Run(context_, apart).ok());
+  EXPECT_EQ(cluster_.intent_count(), 0u);  // nobody asked for it
+  Batch scan;
+  scan.Scan({K("a"), K("c")});
+  ASSERT_TRUE(txn->Run(context_, scan).ok());
+  auto cursor = std::get<ScanResponse>(scan.responses[0]).rows.Begin();
+  ASSERT_TRUE(cursor.Next());
+  EXPECT_EQ(cursor.value(), "1");
+  ASSERT_TRUE(Insert(*txn, "d", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("b") + Committed("d"), "12");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
+TEST_F(KvClientTest, T30SavepointsHideBufferedWrites) {
+  for (const bool sent_before : {false, true}) {
+    ASSERT_TRUE(AutoCommit({{"a", "0"}, {"b", "0"}}).ok());
+    auto txn = db_->Begin({});
+    LockingGet(*txn, "a");
+    LockingGet(*txn, "b");
+    ASSERT_TRUE(Put(*txn, "a", "1").ok());
+    const uint32_t savepoint = txn->CreateSavepoint();
+    ASSERT_TRUE(Put(*txn, "a", "2").ok());
+    ASSERT_TRUE(Put(*txn, "b", "2").ok());
+    if (sent_before) {
+      Batch scan;
+      scan.Scan({K("a"), K("c")});
+      ASSERT_TRUE(txn->Run(context_, scan).ok());
+      EXPECT_EQ(cluster_.intent_count(), 2u);
+    }
+    ASSERT_TRUE(txn->RollbackTo(context_, savepoint).ok());
+    EXPECT_EQ(Get(*txn, "a"), "1");  // written before the savepoint, whenever it was sent
+    EXPECT_EQ(Get(*txn, "b"), "0");
+    ASSERT_TRUE(txn->Commit(context_).ok());
+    EXPECT_EQ(Committed("a") + Committed("b"), "10");
+    EXPECT_EQ(cluster_.intent_count(), 0u);
+  }
+}
+
+TEST_F(KvClientTest, B44ALostLockIsARetryNotALostUpdate) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  auto txn = db_->Begin({});
+  EXPECT_EQ(LockingGet(*txn, "a"), "1");
+  ASSERT_TRUE(Put(*txn, "a", "2").ok());
+  ASSERT_TRUE(AutoCommit({{"a", "other"}}).ok());  // the mini cluster keeps no unreplicated locks
+  txn->BeginStatement();
+  const Status status = txn->Commit(context_);
+  ASSERT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
+  ASSERT_TRUE(txn->Rollback(context_).ok());
+  EXPECT_EQ(Committed("a"), "other");
+}
+
+TEST_F(KvClientTest, T18LostBufferedCommitsAreFoundOut) {
+  for (const auto fate : {MiniCluster::Fate::kLoseRequest, MiniCluster::Fate::kLoseAnswer}) {
+    ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+    auto txn = db_->Begin({});
+    LockingGet(*txn, "a");
+    ASSERT_TRUE(Put(*txn, "a", "2").ok());
+    bool lost = false;
+    cluster_.fate = [&](const BatchRequest& request) {
+      if (lost || !std::holds_alternative<EndTxnRequest>(request.requests.back())) return MiniCluster::Fate::kDeliver;
+      lost = true;
+      return fate;
+    };
+    const Status status = txn->Commit(context_);
+    cluster_.fate = nullptr;
+    EXPECT_TRUE(lost);
+    EXPECT_EQ(status.ok(), fate == MiniCluster::Fate::kLoseAnswer) << status.ToString();
+    EXPECT_EQ(Committed("a"), status.ok() ? "2" : "1");
+    (void)txn->Rollback(context_);
+  }
 }
 
 TEST_F(KvClientTest, FailedConditionHasNoEffectOnAnyRange) {

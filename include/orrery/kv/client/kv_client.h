@@ -13,11 +13,19 @@
 
 namespace orrery::kv {
 
+// What becomes of Database::Split, which says where a new table begins.
+enum class TableRanges : uint8_t {
+  kOwn,     // each table begins a range of its own
+  kShared,  // small tables share one until it grows beyond its limit, so that a transaction over several of them
+            // commits in one consensus round (1PC)
+};
+
 struct KvClientOptions {
   DistSenderOptions routing;
   size_t span_bytes_max = 256 * 1024;     // per transaction, for each of: spans read, spans locked (T12)
   size_t cleanup_queue_max = 4096;        // finished transactions whose locks wait to be resolved
   size_t cleanup_tasks = 2;
+  TableRanges table_ranges = TableRanges::kOwn;
   Duration heartbeat_interval = 1s;       // T22; only transactions older than this have a heartbeat
 };
 

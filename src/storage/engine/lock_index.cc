@@ -1,0 +1,50 @@
+#include "storage/engine/lock_index.h"
+
+#include <algorithm>
+
+#include "storage/engine/rocksdb_options.h"
+
+namespace orrery::storage {
+
+void LockIndex::Add(std::string_view lock_key) {
+  const size_t size = TerminatedBytes(lock_key);
+  if (size == 0 || gave_up_.load(std::memory_order_relaxed)) return;
+  const std::string_view user_key = lock_key.substr(0, size);
+  const std::string_view which = lock_key.substr(size);
+  Shard& shard = ShardOf(user_key);
+  {
+    runtime::MutexLock lock(shard.mutex);
+    auto [it, inserted] = shard.keys.try_emplace(user_key);
+    if (std::find(it->second.begin(), it->second.end(), which) == it->second.end()) it->second.emplace_back(which);
+    if (!inserted) return;
+  }
+  if (key_count_.fetch_add(1, std::memory_order_relaxed) >= keys_max_) gave_up_.store(true, std::memory_order_release);
+}
+
+void LockIndex::Remove(std::string_view lock_key) {
+  const size_t size = TerminatedBytes(lock_key);
+  if (size == 0) return;
+  const std::string_view user_key = lock_key.substr(0, size);
+  const std::string_view which = lock_key.substr(size);
+  Shard& shard = ShardOf(user_key);
+  runtime::MutexLock lock(shard.mutex);
+  const auto it = shard.keys.find(user_key);
+  if (it == shard.keys.end()) return;
+  const auto at = std::find(it->second.begin(), it->second.end(), which);
+  if (at != it->second.end()) it->second.erase(at);
+  if (!it->second.empty()) return;
+  shard.keys.erase(it);
+  key_count_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool LockIndex::MayHold(std::string_view prefix) const {
+  if (gave_up_.load(std::memory_order_acquire)) return true;
+  const size_t size = TerminatedBytes(prefix);
+  if (size == 0) return true;
+  const std::string_view user_key = prefix.substr(0, size);
+  const Shard& shard = ShardOf(user_key);
+  runtime::MutexLock lock(shard.mutex);
+  return shard.keys.contains(user_key);
+}
+
+}  // namespace orrery::storage
