@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/sim/command.h"
 #include "cli/version.h"
 
 int main(int argc, char** argv) {
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   orrery::cli::AddStartCommand(app);
   orrery::cli::AddDemoCommand(app);
+  orrery::cli::AddSimCommand(app, orrery::cli::SetExitCode);
   orrery::cli::AddVersionCommand(app, "dbserver");
   orrery::cli::StartSettings alone;
   orrery::cli::AddStartOptions(app, alone);

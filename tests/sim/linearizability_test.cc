@@ -103,7 +103,9 @@ TEST(Linearizability, RandomHistoriesOfARealRegister) {
     // A read of a value that had been replaced, by an operation that had returned, before it was invoked.
     std::vector<RegisterOp> broken = ops;
     broken.push_back(Read(0, 10'000, 10'001));
-    if (state != 0) EXPECT_FALSE(Linearizable(broken)) << "seed " << seed;
+    if (state != 0) {
+      EXPECT_FALSE(Linearizable(broken)) << "seed " << seed;
+    }
   }
 }
 

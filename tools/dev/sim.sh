@@ -13,7 +13,6 @@ prints how to run it again: the same seed gives the same trace."; exit 0 ;;
     *) die "unknown option '$1' (try ./dev sim --help)" ;;
   esac
 done
-grep -q "add_subdirectory(sim)" "$ROOT/src/cli/CMakeLists.txt" || die "dbserver has no sim command yet (src/cli/sim/README.md)"
 ensure_packages
 build "$PRESET" dbserver
 "$ROOT/build/$PRESET/bin/dbserver" sim --seeds="$seeds" --nodes="$nodes" --workload="$workload"

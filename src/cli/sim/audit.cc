@@ -130,7 +130,11 @@ std::string LocksLeft(SimCluster& cluster) {
 void CheckLiveness(const Context& context, SimCluster& cluster, Duration limit) {
   const MonoTime end = context.runtime().clock().MonoNow() + limit;
   for (const NodeId node : cluster.nodes()) {
-    if (!Eventually(context, limit, [&] { return cluster.Life(node) != nullptr; })) {
+    const auto serves = [&] {
+      cluster.RestartStopped();
+      return cluster.Life(node) != nullptr;
+    };
+    if (!Eventually(context, limit, serves)) {
       return cluster.report().Violate(kLivenessRule, "node " + ToString(node) + " does not come up");
     }
     const std::string trouble = WriteEverywhere(cluster, node, std::max(Duration(1s), end - context.runtime().clock().MonoNow()));

@@ -164,9 +164,10 @@ void BankWorkload::Transfer(ClientEnv& env) {
     movement.commit_ts = txn->commit_timestamp();
     report_.Count("transfers committed");
     seen.who = "transfer " + std::to_string(plan.id);
+    // Under REPEATABLE READ the reads are of the snapshot, which may be where the writes stand as well.
+    if (plan.isolation == kv::IsolationLevel::kSerializable) seen.ts = movement.commit_ts;
+    if (!movement.row.empty() && seen.ts == movement.commit_ts) seen.own = SeenReads::Own::kWrote;
     if (plan.isolation == kv::IsolationLevel::kSerializable) {
-      seen.ts = movement.commit_ts;
-      seen.own = movement.row.empty() ? SeenReads::Own::kNone : SeenReads::Own::kWrote;
       seen_.push_back(seen);
     } else if (plan.isolation == kv::IsolationLevel::kRepeatableRead && plan.lock == kv::LockStrength::kNone) {
       seen_.push_back(seen);

@@ -49,6 +49,15 @@ std::shared_ptr<NodeLife> SimCluster::Life(NodeId id) const {
   return life && life->serving && sim_.IsRunning(id) ? life : nullptr;
 }
 
+void SimCluster::RestartStopped() {
+  for (const NodeId node : nodes()) {
+    if (!StoppedItself(node)) continue;
+    sim_.SetWallClock(node, Duration(0), 0);
+    Crash(node);
+    Start(node);
+  }
+}
+
 bool SimCluster::StoppedItself(NodeId id) const { return sim_.IsRunning(id) && nodes_.at(id).stopped_itself; }
 
 void SimCluster::Bootstrap(Node& node, NodeId id, storage::Engine& engine) {

@@ -74,6 +74,8 @@ class SimCluster {
   std::shared_ptr<NodeLife> Life(NodeId node) const;
   // Calls `look` if the node serves: its parts stay alive until that returns. False if it does not serve.
   bool Observe(NodeId node, const std::function<void(NodeLife&)>& look);
+  // Starts what stopped itself again, with its clock set right, as whoever keeps nodes running would.
+  void RestartStopped();
   // Up, but it stopped itself: its clock was too far off (T2).
   bool StoppedItself(NodeId node) const;
 

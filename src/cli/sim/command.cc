@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -23,6 +24,7 @@ struct SimSettings {
   std::string backend = "fiber";
   std::string stack = "server";
   std::string format = "text";
+  std::string nemesis = "seed";
   double duration_s = 8;
   uint64_t progress_every = 20;
   uint64_t repeat_every = 0;
@@ -46,6 +48,7 @@ std::string ReplayCommand(const SimSettings& s, uint64_t seed) {
                         " --nodes=" + std::to_string(s.nodes) + " --workload=" + s.workload;
   if (s.duration_s != SimSettings().duration_s)
     command += " --duration=" + nlohmann::json(s.duration_s).dump();
+  if (s.nemesis != SimSettings().nemesis) command += " --nemesis=" + s.nemesis;
   if (s.stack != SimSettings().stack) command += " --stack=" + s.stack;
   if (s.backend != SimSettings().backend) command += " --backend=" + s.backend;
   return command;
@@ -54,7 +57,16 @@ std::string ReplayCommand(const SimSettings& s, uint64_t seed) {
 void ArmCrashNotice(const SimSettings& s, uint64_t seed) {
   std::snprintf(crash_notice, sizeof(crash_notice), "FAILED seed %llu: the process crashed. Again: %s\n",
                 static_cast<unsigned long long>(seed), ReplayCommand(s, seed).c_str());
-  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, OnFatalSignal);
+  // On a stack of its own: what crashed may have used up its own.
+  static std::array<char, 64 * 1024> handler_stack;
+  stack_t stack{};
+  stack.ss_sp = handler_stack.data();
+  stack.ss_size = handler_stack.size();
+  sigaltstack(&stack, nullptr);
+  struct sigaction action {};
+  action.sa_handler = OnFatalSignal;
+  action.sa_flags = SA_ONSTACK;
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
 }
 
 RunResult RunSeed(const SimSettings& s, uint64_t seed) {
@@ -65,6 +77,7 @@ RunResult RunSeed(const SimSettings& s, uint64_t seed) {
   options.workload = s.workload == "bank" ? WorkloadKind::kBank : WorkloadKind::kRegister;
   options.backend = s.backend == "baton" ? runtime::SimBackend::kBaton : runtime::SimBackend::kFiber;
   options.fault_time = Duration(int64_t(s.duration_s * 1e9));
+  if (s.nemesis != SimSettings().nemesis) options.faults = ParseFaults(s.nemesis);
   options.record_trace = s.trace;
   options.print_logs = s.logs;
   options.stack = s.stack == "kv" ? NodeStack::kKv : NodeStack::kServer;
@@ -154,6 +167,11 @@ int RunAll(const SimSettings& s) {
     std::fprintf(stderr, "dbserver sim: --seeds wants A..B with 1 <= A <= B, not \"%s\"\n", s.seeds.c_str());
     return 2;
   }
+  if (s.nemesis != SimSettings().nemesis && !ParseFaults(s.nemesis)) {
+    std::fprintf(stderr, "dbserver sim: --nemesis wants seed, none, all or some of %s, not \"%s\"\n",
+                 FaultNames().c_str(), s.nemesis.c_str());
+    return 2;
+  }
   const bool text = s.format == "text";
   Totals totals;
   for (uint64_t seed = first; seed <= last; ++seed) {
@@ -207,6 +225,9 @@ void AddSimCommand(CLI::App& app, void (*set_exit_code)(int)) {
       ->capture_default_str();
   sim->add_option("--stack", s->stack, "server: whole nodes; kv: only what is below SQL")
       ->check(CLI::IsMember({"server", "kv"}))
+      ->capture_default_str();
+  sim->add_option("--nemesis", s->nemesis,
+                  "Faults: seed (two to four kinds, chosen by the seed), none, all, or of " + FaultNames())
       ->capture_default_str();
   sim->add_option("--duration", s->duration_s, "Virtual seconds of faults")
       ->check(CLI::Range(0.1, 3600.0))

@@ -5,6 +5,14 @@
 
 namespace orrery::cli {
 
+namespace {
+
+std::string Show(const std::optional<std::string>& value) {
+  return value ? "\"" + Printable(value->substr(0, 40)) + "\"" : "nothing";
+}
+
+}  // namespace
+
 Status VersionModel::Load(const storage::Reader& engine, const kv::Span& span) {
   const auto bounds = storage::BoundsOf(span.start, span.end);
   auto it = engine.NewIterator(storage::ColumnFamily::kMvcc, {bounds.lower, bounds.upper});
@@ -36,20 +44,29 @@ std::vector<std::pair<std::string, std::string>> VersionModel::ScanAt(const kv::
   return rows;
 }
 
-namespace {
-
-std::string Show(const std::optional<std::string>& value) {
-  return value ? "\"" + Printable(value->substr(0, 40)) + "\"" : "nothing";
+std::string VersionModel::Around(std::string_view key, Timestamp ts) const {
+  constexpr int kShown = 3;  // on either side
+  const auto it = versions_.find(key);
+  if (it == versions_.end()) return "no versions";
+  const auto& versions = it->second;
+  auto from = versions.upper_bound(ts);
+  auto to = from;
+  for (int i = 0; i < kShown && from != versions.begin(); ++i) --from;
+  for (int i = 0; i < kShown && to != versions.end(); ++i) ++to;
+  std::string text;
+  while (to != from) {
+    --to;
+    text += "\n      " + to->first.ToString() + " " + Show(to->second);
+  }
+  return text;
 }
-
-}  // namespace
 
 std::string Compare(const SeenReads& seen, const VersionModel& model) {
   const Timestamp before = seen.own == SeenReads::Own::kWrote ? seen.ts.Prev() : seen.ts;
   for (const auto& [key, value] : seen.keys) {
     if (value == model.At(key, before)) continue;
     return seen.who + " at " + seen.ts.ToString() + " saw " + Show(value) + " under " + Printable(key) + ", but there stood " +
-           Show(model.At(key, before));
+           Show(model.At(key, before)) + ":" + model.Around(key, seen.ts);
   }
   if (!seen.span) return "";
   const auto rows = model.ScanAt(*seen.span, before);

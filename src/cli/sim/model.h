@@ -22,6 +22,8 @@ class VersionModel {
   Status Load(const storage::Reader& engine, const kv::Span& span);
   // The value at `ts`, none if there is none.
   std::optional<std::string> At(std::string_view key, Timestamp ts) const;
+  // The versions around `ts`, newest first, for messages.
+  std::string Around(std::string_view key, Timestamp ts) const;
   // The newest value.
   std::optional<std::string> Latest(std::string_view key) const { return At(key, Timestamp::Max()); }
   // The keys of the span that have a value at `ts`.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <algorithm>
+
 namespace orrery::cli {
 
 using runtime::Context;
@@ -17,17 +19,51 @@ FaultPlan PlanFaults(uint64_t seed) {
   return plan;
 }
 
+namespace {
+
+struct FaultName {
+  std::string_view name;
+  bool FaultPlan::*member;
+};
+constexpr FaultName kFaultNames[] = {
+    {"crash", &FaultPlan::crash_one},          {"crash-many", &FaultPlan::crash_many},
+    {"partition", &FaultPlan::partitions},     {"one-way", &FaultPlan::one_way},
+    {"weather", &FaultPlan::weather},          {"slow-link", &FaultPlan::slow_links},
+    {"clock", &FaultPlan::clocks},             {"clock-broken", &FaultPlan::clocks_broken},
+    {"split", &FaultPlan::splits},             {"lease-transfer", &FaultPlan::lease_transfers},
+    {"stop", &FaultPlan::stops},
+};
+
+}  // namespace
+
 std::string FaultPlan::ToString() const {
   std::string text;
-  const auto add = [&](bool on, const char* name) {
-    if (on) text += (text.empty() ? "" : "+") + std::string(name);
-  };
-  add(crash_one, "crash"), add(crash_many, "crash-many"), add(partitions, "partition"),
-      add(one_way, "one-way");
-  add(weather, "weather"), add(slow_links, "slow-link"), add(clocks, "clock"),
-      add(clocks_broken, "clock-broken");
-  add(splits, "split"), add(lease_transfers, "lease-transfer"), add(stops, "stop");
+  for (const auto& [name, member] : kFaultNames) {
+    if (this->*member) text += (text.empty() ? "" : "+") + std::string(name);
+  }
+  return text.empty() ? "none" : text;
+}
+
+std::string FaultNames() {
+  std::string text;
+  for (const auto& [name, member] : kFaultNames) text += (text.empty() ? "" : ",") + std::string(name);
   return text;
+}
+
+std::optional<FaultPlan> ParseFaults(std::string_view text) {
+  FaultPlan plan;
+  if (text == "none") return plan;
+  const std::string all = FaultNames();
+  if (text == "all") text = all;
+  while (!text.empty()) {
+    const std::string_view name = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), name.size() + 1));
+    const auto* fault = std::find_if(std::begin(kFaultNames), std::end(kFaultNames),
+                                     [&](const FaultName& known) { return known.name == name; });
+    if (fault == std::end(kFaultNames)) return std::nullopt;
+    plan.*(fault->member) = true;
+  }
+  return plan;
 }
 
 namespace {
@@ -47,9 +83,10 @@ class Nemesis {
     };
     add(plan.crash_one, &Nemesis::CrashOne);
     add(plan.crash_many, &Nemesis::CrashMany);
-    add(plan.partitions, &Nemesis::Partition);
-    add(plan.one_way, &Nemesis::OneWay);
-    add(plan.slow_links, &Nemesis::SlowLink);
+    const bool wires = cluster.options().nodes > 1;
+    add(wires && plan.partitions, &Nemesis::Partition);
+    add(wires && plan.one_way, &Nemesis::OneWay);
+    add(wires && plan.slow_links, &Nemesis::SlowLink);
     add(plan.clocks || plan.clocks_broken, &Nemesis::Clock);
     add(plan.stops, &Nemesis::Stop);
   }
@@ -59,7 +96,7 @@ class Nemesis {
     while (sim_.now() < end) {
       RETURN_IF_ERROR(Sleep(rng_.Between(50ms, 1500ms)));
       if (sim_.now() >= end) break;
-      Restart();
+      cluster_.RestartStopped();
       if (!faults_.empty()) (this->*faults_[rng_.Below(faults_.size())])();
     }
     return OkStatus();
@@ -80,15 +117,6 @@ class Nemesis {
         return holder;
     }
     return AnyNode();
-  }
-  // Nodes that stopped themselves come back with their clocks set right.
-  void Restart() {
-    for (const NodeId node : cluster_.nodes()) {
-      if (!cluster_.StoppedItself(node)) continue;
-      sim_.SetWallClock(node, Duration(0), 0);
-      cluster_.Crash(node);
-      cluster_.Start(node);
-    }
   }
   void Bring(NodeId node) {
     if (!cluster_.IsUp(node)) cluster_.Start(node);
@@ -227,9 +255,9 @@ void HealAll(SimCluster& cluster) {
   cluster.sim().HealAll();
   for (const NodeId node : cluster.nodes()) cluster.sim().SetWallClock(node, Duration(0), 0);
   for (const NodeId node : cluster.nodes()) {
-    if (cluster.StoppedItself(node)) cluster.Crash(node);
     if (!cluster.IsUp(node)) cluster.Start(node);
   }
+  cluster.RestartStopped();
 }
 
 void AdministerOnce(ClientEnv& env, SimCluster& cluster, const Workload& workload, const FaultPlan& plan) {

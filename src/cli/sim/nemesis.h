@@ -2,7 +2,9 @@
 // finds bugs (correctness.md, section 4).
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/sim/cluster.h"
@@ -22,9 +24,14 @@ struct FaultPlan {
   bool splits = false;
   bool lease_transfers = false;
   bool stops = false;          // graceful: nothing is lost
-  std::string ToString() const;
+  std::string ToString() const;  // "crash+clock", "none"
 };
+// Two to four kinds, by the seed.
 FaultPlan PlanFaults(uint64_t seed);
+// "none", "all", or kinds by name, joined by commas. None if a name is unknown.
+std::optional<FaultPlan> ParseFaults(std::string_view text);
+// The names, joined by commas, for messages.
+std::string FaultNames();
 
 // Until `end` (true time) breaks and mends things. On a task of the driver.
 Status RunNemesis(const runtime::Context& context, SimCluster& cluster, const FaultPlan& plan, MonoTime end);

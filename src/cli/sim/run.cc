@@ -12,7 +12,7 @@ namespace {
 constexpr Duration kLivenessLimit = 60s;
 constexpr Duration kWatchInterval = 40ms;
 // A run in which less than this happened proves nothing (H4).
-constexpr uint64_t kOperationsMin = 10;
+constexpr uint64_t kOperationsMin = 30;
 
 // The phases of one run.
 class Run {
@@ -67,8 +67,7 @@ class Run {
     loaded_ = true;
     Break(context);
     HealAll(cluster_);
-    // Load goes on for a while: recovery happens under it.
-    (void)context.runtime().scheduler().SleepFor(context, 1s).ok();
+    Recover(context);
     stop_ = true;
     WaitForClients(context);
     CheckLiveness(context, cluster_, kLivenessLimit);
@@ -110,6 +109,20 @@ class Run {
     (void)group.Join().ok();
   }
 
+  // Load goes on for a while: recovery happens under it. And until the run has something to prove.
+  void Recover(const Context& context) {
+    const MonoTime earliest = cluster_.sim().now() + 1s;
+    const MonoTime latest = cluster_.sim().now() + kLivenessLimit;
+    while (cluster_.sim().now() < earliest || (OperationsDone() < kOperationsMin && cluster_.sim().now() < latest)) {
+      (void)context.runtime().scheduler().SleepFor(context, 100ms).ok();
+      cluster_.RestartStopped();
+    }
+  }
+
+  uint64_t OperationsDone() const {
+    return result_.report.CountOf("transfers committed") + result_.report.CountOf("operations committed");
+  }
+
   void Client(ClientEnv& env) {
     ++clients_;
     const bool administrator = env.id % cluster_.options().clients_per_node == 0;
@@ -126,13 +139,14 @@ class Run {
   void WaitForClients(const Context& context) {
     const MonoTime end = cluster_.sim().now() + kLivenessLimit;
     while (clients_ > 0 && cluster_.sim().now() < end) {
+      cluster_.RestartStopped();
       (void)context.runtime().scheduler().SleepFor(context, 50ms).ok();
     }
     if (clients_ > 0) result_.report.Violate("I24 no request is stuck after healing", std::to_string(clients_) + " clients still wait");
   }
 
   void CheckEnoughHappened() {
-    const uint64_t done = result_.report.CountOf("transfers committed") + result_.report.CountOf("operations committed");
+    const uint64_t done = OperationsDone();
     if (done < kOperationsMin) {
       result_.report.Violate("H4 a run is not empty", "only " + std::to_string(done) + " operations succeeded");
     }
@@ -152,7 +166,7 @@ class Run {
 
 RunResult RunOnce(const RunOptions& options) {
   RunResult result;
-  result.faults = PlanFaults(options.seed);
+  result.faults = options.faults.value_or(PlanFaults(options.seed));
   Run(options, result).Execute();
   return result;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct RunOptions {
   WorkloadKind workload = WorkloadKind::kBank;
   runtime::SimBackend backend = runtime::SimBackend::kFiber;
   Duration fault_time = 8s;  // virtual
+  std::optional<FaultPlan> faults;  // none: chosen by the seed
   NodeStack stack = NodeStack::kServer;
   bool record_trace = false;
   bool print_logs = false;  // of the nodes, as they come

@@ -51,7 +51,9 @@ Status DistSender::SplitByRange(const runtime::Context& context, const BatchRequ
                                 std::vector<Piece>& pieces) {
   const auto piece_for = [&](RangeLocation location) -> Piece& {
     for (Piece& piece : pieces) {
-      if (piece.location.descriptor->range == location.descriptor->range) return piece;
+      // An old record may name the same range for keys that lie behind those it holds now: another piece.
+      const RangeDescriptor& known = *piece.location.descriptor;
+      if (known.range == location.descriptor->range && known.start == location.descriptor->start) return piece;
     }
     Piece& piece = pieces.emplace_back();
     piece.location = std::move(location);

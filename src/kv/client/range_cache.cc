@@ -1,5 +1,7 @@
 #include "orrery/kv/client/range_cache.h"
 
+#include <algorithm>
+
 namespace orrery::kv {
 
 RangeCache::Map::iterator RangeCache::FindLocked(std::string_view key) {
@@ -47,6 +49,17 @@ void RangeCache::SetLeaseholder(const RangeDescriptor& descriptor, NodeId node) 
   auto it = ranges_.find(descriptor.start);
   if (it == ranges_.end() || it->second.descriptor->generation != descriptor.generation) return;
   it->second.leaseholder = node;
+}
+
+RangeDescriptor RangeCache::Remainder(RangeDescriptor descriptor, std::string_view key) const {
+  runtime::MutexLock lock(mutex_);
+  const auto after = ranges_.upper_bound(key);
+  if (after != ranges_.end()) descriptor.end = std::min(descriptor.end, after->first);
+  if (after != ranges_.begin()) {
+    const std::string& end = std::prev(after)->second.descriptor->end;
+    if (end <= key) descriptor.start = std::max(descriptor.start, end);
+  }
+  return descriptor;
 }
 
 void RangeCache::Evict(const RangeDescriptor& descriptor) {

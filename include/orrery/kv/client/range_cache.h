@@ -28,6 +28,9 @@ class RangeCache {
   bool Insert(const RangeDescriptor& descriptor);
   // No effect if the cached generation is another.
   void SetLeaseholder(const RangeDescriptor& descriptor, NodeId node);
+  // What an older descriptor still says of the keys around `key`: cut off at what is known better. Precondition:
+  // the descriptor contains the key, and Find(key) found nothing.
+  RangeDescriptor Remainder(RangeDescriptor descriptor, std::string_view key) const;
   // Forgets it, unless a newer generation has taken its place.
   void Evict(const RangeDescriptor& descriptor);
   size_t size() const;
