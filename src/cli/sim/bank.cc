@@ -90,11 +90,16 @@ class BankWorkload final : public Workload {
     int64_t amount = 0;
     kv::IsolationLevel isolation = kv::IsolationLevel::kSerializable;
     kv::LockStrength lock = kv::LockStrength::kNone;
+    // Unreplicated ones go with their lease (B44).
+    kv::LockDurability durability = kv::LockDurability::kReplicated;
+    bool insert_row = false;  // so that all writes may wait for the commit
+    bool new_statement = false;
     bool commit_with_writes = false;
     bool one_by_one = false;
     bool savepoint = false;
     bool give_up = false;
-    Duration think{0};
+    Duration think{0};       // between reading and writing
+    Duration think_late{0};  // between writing and committing: others meet its locks, push it, wait for it
   };
 
   std::string Account(uint64_t i) const { return Numbered(AccountPrefix(), i * 10); }
@@ -135,11 +140,18 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
                                : kv::IsolationLevel::kReadCommitted;
   // Under READ COMMITTED only a lock keeps what was read from changing before it is written (W17).
   if (plan.isolation == kv::IsolationLevel::kReadCommitted || rng.Percent(25)) plan.lock = kv::LockStrength::kExclusive;
+  if (rng.Percent(50)) plan.durability = kv::LockDurability::kUnreplicated;
+  plan.insert_row = rng.Percent(60);
   plan.commit_with_writes = rng.Percent(50);
   plan.one_by_one = rng.Percent(20);
   plan.savepoint = rng.Percent(15);
   plan.give_up = rng.Percent(7);
+  // Writes that wait for the commit are conditional on what was read; else only a replicated lock lasts from one
+  // statement to the next.
+  const bool protected_row = plan.durability == kv::LockDurability::kReplicated || (plan.insert_row && !plan.savepoint);
+  plan.new_statement = plan.lock == kv::LockStrength::kExclusive && protected_row && rng.Percent(30);
   if (rng.Percent(8)) plan.think = rng.Between(10ms, 2s);
+  if (rng.Percent(10)) plan.think_late = rng.Percent(10) ? rng.Between(2s, 7s) : rng.Between(10ms, 1s);
   return plan;
 }
 
@@ -182,8 +194,8 @@ void BankWorkload::Transfer(ClientEnv& env) {
 Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& context, const Plan& plan, kv::Txn& txn,
                                   Movement& movement, SeenReads& seen, bool& commit_sent) {
   kv::Batch reads;
-  reads.Get(Account(plan.from), plan.lock, kv::LockDurability::kReplicated);
-  reads.Get(Account(plan.to), plan.lock, kv::LockDurability::kReplicated);
+  reads.Get(Account(plan.from), plan.lock, plan.durability);
+  reads.Get(Account(plan.to), plan.lock, plan.durability);
   seen = {};
   movement.row.clear();
   movement.amount = 0;
@@ -197,6 +209,7 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
   const int64_t to = BalanceOf(*seen.keys[1].second);
   const int64_t amount = std::min(plan.amount, from);
   if (plan.think > Duration(0)) RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, plan.think));
+  if (plan.new_statement) txn.BeginStatement();
   if (plan.savepoint) {
     const uint32_t savepoint = txn.CreateSavepoint();
     kv::Batch wrong;
@@ -212,7 +225,8 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
                    std::to_string(amount);
     writes.Put(Account(plan.from), Value(from - amount));
     writes.Put(Account(plan.to), Value(to + amount));
-    writes.Put(Row(plan.id), movement.row);
+    if (plan.insert_row) writes.Insert(Row(plan.id), movement.row);
+    else writes.Put(Row(plan.id), movement.row);
   }
   if (plan.give_up) {
     RETURN_IF_ERROR(txn.Run(context, writes));
@@ -237,6 +251,7 @@ Status BankWorkload::WriteAndCommit(const runtime::Context& context, const Plan&
   } else {
     RETURN_IF_ERROR(txn.Run(context, writes));
   }
+  if (plan.think_late > Duration(0)) RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, plan.think_late));
   commit_sent = true;
   return txn.Commit(context);
 }

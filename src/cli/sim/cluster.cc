@@ -21,6 +21,7 @@ SimCluster::SimCluster(SimClusterOptions options, RunReport& report)
       // By the seed: all that was not synced is lost, or a prefix of it survives, or all.
       const storage::CrashPolicy policy{storage::CrashPolicy::Unsynced(random.Below(3)), random.Next()};
       crashed.image = crashed.life->engine->CrashImage(policy);
+      if (options_.disks_lie && crashed.remembered) crashed.image = *crashed.remembered;
       report_.Count("unsynced writes at crashes", crashed.life->engine->UnsyncedWriteCount());
       crashed.life->engine->FailWritesWith(UnavailableError("the node has crashed"));
     });
@@ -47,6 +48,15 @@ void SimCluster::Crash(NodeId id) {
 std::shared_ptr<NodeLife> SimCluster::Life(NodeId id) const {
   const auto& life = nodes_.at(id).life;
   return life && life->serving && sim_.IsRunning(id) ? life : nullptr;
+}
+
+void SimCluster::RememberDisks() {
+  if (!options_.disks_lie) return;
+  for (auto& [id, node] : nodes_) {
+    if (sim_.IsRunning(id) && node.life && node.life->engine) {
+      node.remembered = node.life->engine->CrashImage({storage::CrashPolicy::Unsynced::kLost, 0});
+    }
+  }
 }
 
 void SimCluster::RestartStopped() {
@@ -89,6 +99,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
     if (client_body_) RunClients(clients, life);
   };
   hooks.on_stop = [&] {
+    if (life->store && !life->fenced) CountWork(life->store->GetMetrics());
     life->serving = false;
     clients_scope.Cancel();
     (void)clients.Join().ok();
@@ -108,6 +119,15 @@ void SimCluster::Main(const Context& context, NodeId id) {
   }
   if (!life->fenced) node.image = engine.CrashImage({storage::CrashPolicy::Unsynced::kKept, 0});
   life->engine = nullptr;
+}
+
+// What the store of a life that ends did: proof that rare paths were taken (H4).
+void SimCluster::CountWork(const kv::StoreMetrics& metrics) {
+  report_.Count("store: commands applied", metrics.commands_applied);
+  report_.Count("store: splits", metrics.splits);
+  report_.Count("store: RaftSnapshots installed", metrics.snapshots_installed);
+  report_.Count("store: ambiguous results", metrics.ambiguous_results);
+  report_.Count("store: waits for locks", metrics.lock_waits);
 }
 
 void SimCluster::RunClients(runtime::TaskGroup& group, const std::shared_ptr<NodeLife>& life) {

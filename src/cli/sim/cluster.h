@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct SimClusterOptions {
   uint64_t nodes = 3;
   uint64_t clients_per_node = 3;
   NodeStack stack = NodeStack::kServer;
+  bool disks_lie = false;        // crashes lose what RememberDisks has not seen, synced or not
   bool clocks_may_fail = false;  // a node may stop itself, its clock being beyond the bound
   bool print_logs = false;
   runtime::SimulatorOptions simulator;
@@ -74,6 +76,8 @@ class SimCluster {
   std::shared_ptr<NodeLife> Life(NodeId node) const;
   // Calls `look` if the node serves: its parts stay alive until that returns. False if it does not serve.
   bool Observe(NodeId node, const std::function<void(NodeLife&)>& look);
+  // With disks_lie: what a crash will find from now on.
+  void RememberDisks();
   // Starts what stopped itself again, with its clock set right, as whoever keeps nodes running would.
   void RestartStopped();
   // Up, but it stopped itself: its clock was too far off (T2).
@@ -88,6 +92,7 @@ class SimCluster {
  private:
   struct Node {
     storage::MemEngineImage image;
+    std::optional<storage::MemEngineImage> remembered;
     bool bootstrapped = false;
     uint64_t incarnation = 0;
     std::shared_ptr<NodeLife> life;
@@ -95,6 +100,7 @@ class SimCluster {
   };
   void Main(const runtime::Context& context, NodeId id);
   void Bootstrap(Node& node, NodeId id, storage::Engine& engine);
+  void CountWork(const kv::StoreMetrics& metrics);
   void RunClients(runtime::TaskGroup& group, const std::shared_ptr<NodeLife>& life);
 
   const SimClusterOptions options_;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kLivenessLimit = 60s;
 constexpr Duration kWatchInterval = 40ms;
+constexpr uint64_t kLooksPerMemory = 25;
 // A run in which less than this happened proves nothing (H4).
 constexpr uint64_t kOperationsMin = 30;
 
@@ -42,6 +43,7 @@ class Run {
     cluster.stack = options.stack;
     cluster.print_logs = options.print_logs;
     // Delay makes offsets look larger than they are, so that clocks well within the bound may seem beyond it.
+    cluster.disks_lie = faults.lying_disk;
     cluster.clocks_may_fail = faults.clocks || faults.clocks_broken;
     cluster.clients_per_node = 1 + rng.Below(4);
     cluster.simulator.backend = options.backend;
@@ -96,7 +98,8 @@ class Run {
     runtime::TaskGroup group(context, "faults");
     group.Spawn({.name = "watcher"}, [&](const Context& c) {
       Watcher watcher(cluster_);
-      while (watching) {
+      for (uint64_t look = 0; watching; ++look) {
+        if (look % kLooksPerMemory == 0) cluster_.RememberDisks();
         watcher.LookOnce();
         (void)c.runtime().scheduler().SleepFor(c, kWatchInterval).ok();
       }

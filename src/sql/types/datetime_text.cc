@@ -351,8 +351,7 @@ class Parser {
         return Fault::kNone;
       }
     }
-    out.unknown_zone.clear();
-    for (const char c : name) out.unknown_zone += c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+    out.unknown_zone = name;
     return name.find('/') != std::string_view::npos ? Fault::kUnknownZone : Fault::kSyntax;
   }
 

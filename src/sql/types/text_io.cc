@@ -215,7 +215,9 @@ StatusOr<Datum> ReceiveInt(std::string_view bytes) {
 }
 
 StatusOr<Datum> ReceiveText(Oid type, std::string_view bytes) {
-  RETURN_IF_ERROR(CheckText(bytes));
+  if (!IsValidText(bytes)) {
+    return Status(Code::kInvalidArgument, "22021", "invalid byte sequence for encoding \"UTF8\"");
+  }
   return Datum::Bytes(type == oid::kName ? CutName(bytes) : bytes);
 }
 
