@@ -58,6 +58,27 @@ Status Replica::WaitWoken(const runtime::Context& context, PendingRequest& reque
   return OkStatus();
 }
 
+namespace {
+
+// A request of many keys that met one lock of a finished transaction is likely to meet that transaction again at its
+// next key: its locks are resolved over all the request's keys at once, or the batch would be sequenced anew for each.
+void WidenToRequest(const PendingRequest& request, std::vector<ResolveIntentRequest>& resolve) {
+  constexpr size_t kManyKeys = 8;
+  const auto& locks = request.spec().locks;
+  if (locks.size() < kManyKeys) return;
+  std::string_view first = locks[0].span.start, last = first;
+  for (const LockSpan& lock : locks) {
+    first = std::min(first, lock.span.start);
+    last = std::max(last, lock.span.start);
+  }
+  for (ResolveIntentRequest& r : resolve) {
+    if (!r.span.is_point() || r.span.start < first || last < r.span.start) continue;
+    r.span = {std::string(first), std::string(last).append(1, '\0')};
+  }
+}
+
+}  // namespace
+
 // Returns with latches held and no known lock in the way. On an error the caller still has to Abandon.
 Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
                       const std::vector<storage::LockConflict>* conflicts) {
@@ -99,6 +120,7 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
         for (const auto& resolve : outcome.resolve) {
           if (resolve.status == TxnStatus::kCommitted) request.committed_in_the_way.Forward(resolve.txn.write_ts);
         }
+        WidenToRequest(request, outcome.resolve);
         RETURN_IF_ERROR(ResolveLocks(context, std::move(outcome.resolve)));
         break;
     }

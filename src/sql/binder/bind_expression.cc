@@ -100,7 +100,7 @@ StatusOr<ExprPtr> StatementBinder::Literal(const P& expr) {
       break;
     }
     case P::Kind::kString:
-      if (!IsValidText(expr.text)) return Error("22021", "invalid byte sequence for encoding \"UTF8\"", expr.position);
+      if (Status valid = CheckText(expr.text); !valid.ok()) return At(valid, expr.position);
       out->value = Datum::Bytes(expr.text);
       break;
     default: break;  // NULL

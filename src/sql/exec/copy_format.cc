@@ -118,6 +118,9 @@ StatusOr<bool> CopyParser::NextRow(std::vector<std::optional<std::string>>& fiel
     }
     if (csv && in_quotes_) return BadFile("unterminated CSV quoted field");
     RETURN_IF_ERROR(csv ? SplitCsv(line, fields) : SplitText(line, fields));
+    for (const std::optional<std::string>& field : fields) {
+      if (field) RETURN_IF_ERROR(CheckText(*field));
+    }
     if (fields.size() > columns_.size()) return BadFile("extra data after last expected column");
     if (fields.size() < columns_.size()) {
       return BadFile("missing data for column \"" + columns_[fields.size()] + "\"");

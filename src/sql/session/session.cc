@@ -89,7 +89,8 @@ StatusOr<Progress> Session::Query(const runtime::Context&, std::string_view text
   if (queue_compiled_ != nullptr) {
     queue_.push_back(queue_compiled_->parsed);
   } else {
-    auto parsed = sql::Parse(text);
+    const Status valid = CheckText(text);
+    auto parsed = valid.ok() ? sql::Parse(text) : StatusOr<std::vector<ParsedStatement>>(valid);
     if (!parsed.ok()) {
       Fail();
       in_query_ = false;
@@ -114,6 +115,7 @@ Status Session::Parse(const runtime::Context&, std::string_view name, std::strin
     if (!name.empty() && statements_.contains(name)) {
       return {Code::kAlreadyExists, "42P05", "prepared statement \"" + std::string(name) + "\" already exists"};
     }
+    RETURN_IF_ERROR(CheckText(text));
     ASSIGN_OR_RETURN(CompiledStatementPtr compiled, CompileText(text, parameter_types));
     statements_.insert_or_assign(std::string(name),
                                  Prepared{std::move(compiled), {parameter_types.begin(), parameter_types.end()}});
@@ -168,8 +170,11 @@ Status Session::Bind(const runtime::Context&, std::string_view portal, std::stri
       target.parameters[i] = Datum::Null();
       if (!parameters.values[i]) continue;
       Type type = compiled.parameter_types[i];
-      auto value = FormatOf(parameters.formats, i) == 0 ? ParseText(type, *parameters.values[i], eval_.format)
-                                                        : ReceiveBinary(type, *parameters.values[i]);
+      const bool is_text = FormatOf(parameters.formats, i) == 0;
+      const Status valid = is_text ? CheckText(*parameters.values[i]) : OkStatus();
+      auto value = !valid.ok() ? StatusOr<Datum>(valid)
+                   : is_text   ? ParseText(type, *parameters.values[i], eval_.format)
+                               : ReceiveBinary(type, *parameters.values[i]);
       if (!value.ok()) {
         portals_.erase(at);
         return value.status();
@@ -300,7 +305,7 @@ std::vector<std::string> Session::SearchPath() const {
 }
 
 std::optional<std::string> Session::RegName(Oid reg_type, Oid value) const {
-  if (reg_type == oid::kRegtype) return FindType(value) ? std::optional(FormatType({value, -1})) : std::nullopt;
+  if (reg_type == oid::kRegtype) return FindType(value) ? std::optional(std::string(TypeName(value))) : std::nullopt;
   if (reg_type == oid::kRegrole && value == kRoleOid) return "postgres";
   if (reg_type == oid::kRegnamespace) {
     for (const auto& [id, name] : kSchemas) {

@@ -261,10 +261,16 @@ StatusOr<Progress> Session::RunCompiled(const CompiledStatementPtr& compiled, st
     return Status(Code::kFailedPrecondition, "25006",
                   "cannot execute " + std::string(compiled->command) + " in a read-only transaction");
   }
-  RETURN_IF_ERROR(WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn&) {
-    return RunDdl(std::get<BoundDdl>(compiled->bound->node), sink);
+  RETURN_IF_ERROR(WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn& txn) -> Status {
+    RETURN_IF_ERROR(RunDdl(std::get<BoundDdl>(compiled->bound->node), sink));
+    if (!alone) return OkStatus();
+    // Within the retries: a commit that has to start over does so with its statement.
+    if (transaction_.catalog) txn.LimitCommit(transaction_.catalog->CommitDeadline());
+    RETURN_IF_ERROR(ToSqlError(txn.Commit(context_)));
+    if (transaction_.catalog) transaction_.catalog->OnCommitted(context_);
+    EndTransaction(true);
+    return OkStatus();
   }));
-  if (alone) RETURN_IF_ERROR(CommitTransaction());
   sink.CommandComplete(compiled->command);
   return Progress::kDone;
 }

@@ -11,7 +11,7 @@ const std::vector<SettingDefinition>& SettingDefinitions() {
   constexpr auto kFixed = D::Access::kReadOnly;
   constexpr auto kUser = D::Access::kUser;
   static const auto* const kDefinitions = new std::vector<D>{
-      {"server_version", K::kString, "15.0 (OrreryDB)", "Shows the server version.", kFixed, true},
+      {"server_version", K::kString, "15.20 (OrreryDB)", "Shows the server version.", kFixed, true},
       {"server_encoding", K::kString, "UTF8", "Shows the server (database) character set encoding.", kFixed,
        true},
       {"client_encoding", K::kString, "UTF8", "Sets the client's character set encoding.", kUser, true},
@@ -30,7 +30,7 @@ const std::vector<SettingDefinition>& SettingDefinitions() {
       {"integer_datetimes", K::kBool, "on", "Shows whether datetimes are integer based.", kFixed, true},
       {"standard_conforming_strings", K::kBool, "on", "Causes '...' strings to treat backslashes literally.",
        kUser, true},
-      {"server_version_num", K::kInt, "150000", "Shows the server version as an integer.", kFixed},
+      {"server_version_num", K::kInt, "150020", "Shows the server version as an integer.", kFixed},
       {"search_path", K::kString, "\"$user\", public",
        "Sets the schema search order for names that are not schema-qualified."},
       {"role", K::kString, "none", "Sets the current role.", kFixed},

@@ -351,7 +351,8 @@ class Parser {
         return Fault::kNone;
       }
     }
-    out.unknown_zone = name;
+    out.unknown_zone.clear();
+    for (const char c : name) out.unknown_zone += c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
     return name.find('/') != std::string_view::npos ? Fault::kUnknownZone : Fault::kSyntax;
   }
 

@@ -70,7 +70,7 @@ StatusOr<std::string> VolatileSource::ChangeSetting(std::string_view, std::strin
 void RegisterSessionFunctions(EvaluatorTable& table) {
   table.Add("pgsql_version", [](EvalContext& c, Args, Datum* out) -> Status {
     const auto version = SessionOf(c).Setting("server_version");
-    return SetText("PostgreSQL " + version.value_or("15.0") + " (OrreryDB)", out);
+    return SetText("PostgreSQL " + version.value_or("15.20 (OrreryDB)"), out);
   });
   table.Add("current_user", [](EvalContext& c, Args, Datum* out) -> Status {
     return SetText(SessionOf(c).current_user(), out);

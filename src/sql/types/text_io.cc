@@ -215,9 +215,7 @@ StatusOr<Datum> ReceiveInt(std::string_view bytes) {
 }
 
 StatusOr<Datum> ReceiveText(Oid type, std::string_view bytes) {
-  if (!IsValidText(bytes)) {
-    return Status(Code::kInvalidArgument, "22021", "invalid byte sequence for encoding \"UTF8\"");
-  }
+  RETURN_IF_ERROR(CheckText(bytes));
   return Datum::Bytes(type == oid::kName ? CutName(bytes) : bytes);
 }
 

@@ -55,6 +55,10 @@ TEST(CopyParserTest, Text) {
   ExpectRows({}, 1, "last", {{"last"}});
   ExpectRows({}, 1, "x\n\\.\nignored\n", {{"x"}});
   ExpectRows({}, 2, "1\n", {{"missing data for column \"b\""}});
+  ExpectRows({}, 1, "1\t\xff\n", {{"invalid byte sequence for encoding \"UTF8\": 0xff"}});
+  ExpectRows({}, 1, "\\xc3\n", {{"invalid byte sequence for encoding \"UTF8\": 0xc3"}});
+  ExpectRows({}, 1, "1234567\xe2\x82\xac\xed\xa0\x80rest\n", {{"invalid byte sequence for encoding \"UTF8\": 0xed 0xa0 0x80"}});
+  ExpectRows({}, 1, "1234567\xe2\x82\xac rest\n", {{"1234567\u20ac rest"}});
   ExpectRows({}, 1, "1\t2\n", {{"extra data after last expected column"}});
 }
 

@@ -29,5 +29,7 @@ void AppendBinary(Oid type, const Datum& value, std::string& out);
 
 // True if the bytes are well-formed UTF-8 without a zero byte: what text may hold.
 bool IsValidText(std::string_view bytes);
+// OkStatus if it is; else 22021, naming the first bytes that are not, as PostgreSQL does.
+Status CheckText(std::string_view bytes);
 
 }  // namespace orrery::sql
