@@ -41,7 +41,8 @@ StatusOr<TxnCoordinator::Buffered> TxnCoordinator::RunBuffered(const runtime::Co
 // A read of one key that this transaction has written: nobody else needs to be asked.
 bool TxnCoordinator::AnswerOwnWrite(Batch& batch) const {
   const auto* get = batch.requests.size() == 1 ? std::get_if<GetRequest>(&batch.requests[0]) : nullptr;
-  const std::string* own = get && get->durability == LockDurability::kUnreplicated ? buffer_.Unsent(get->key) : nullptr;
+  if (!get || (get->lock != LockStrength::kNone && get->durability == LockDurability::kReplicated)) return false;
+  const std::string* own = buffer_.Unsent(get->key);
   if (!own) return false;
   batch.responses.emplace_back(GetResponse{.value = *own});
   return true;
