@@ -27,6 +27,20 @@ std::optional<std::string_view> WrittenKey(const Request& request) {
   return std::nullopt;
 }
 
+// Whether the batch may read at a later timestamp than it says without being sent again: it has read nothing so
+// far, all it reads it locks, and its latches keep everybody else out whatever the timestamp. A SERIALIZABLE
+// commit proves what was read at the timestamp it says.
+bool MayReadLater(const BatchRequest& batch) {
+  if (!batch.header.txn || !batch.header.can_forward_read) return false;
+  const bool serializable = batch.header.txn->meta.isolation == eval::kSerializableLevel;
+  return std::all_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
+    if (const auto* get = std::get_if<GetRequest>(&request)) return get->lock != LockStrength::kNone;
+    if (const auto* scan = std::get_if<ScanRequest>(&request)) return scan->lock != LockStrength::kNone;
+    if (const auto* end = std::get_if<EndTxnRequest>(&request)) return !serializable && !end->split;
+    return WrittenKey(request).has_value();
+  });
+}
+
 // Storage's typed errors become kv's.
 Status TranslateError(const Status& status, const BatchRequest& batch) {
   const std::string txn_id = batch.header.txn ? batch.header.txn->meta.id : "";
@@ -56,6 +70,7 @@ struct Replica::Attempt {
   Timestamp gc_threshold;
   bool writes = false;
   bool one_phase = false;
+  Timestamp read_floor;   // the transaction's reads were moved here
   Timestamp retry_above;  // out: evaluate again at least there
   bool retry_without_one_phase = false;
   bool push_waited = false;       // out: the pushee's record may have changed, look again
@@ -155,6 +170,11 @@ Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
   return OkStatus();  // the lease is checked by the caller
 }
 
+// B43: the conditions under which Execute admits a timestamp, without waiting.
+bool Replica::MayServeAt(Timestamp ts) {
+  return promised_wall_ns_.load(std::memory_order_acquire) > ts.wall_ns && host_.clock().Update(ts).ok();
+}
+
 Status Replica::Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response) {
   Attempt attempt;
   attempt.writes = HasWrites(batch);
@@ -210,6 +230,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
   if (txn) {
     attempt.txn = txn->meta;
     write_ts = txn->meta.write_ts;
+    write_ts.Forward(attempt.read_floor);
   }
   if (attempt.writes) {  // T7
     for (const auto& request : batch.requests) {
@@ -219,7 +240,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
   if (txn) {
     if (attempt.one_phase) write_ts.Forward(reads_.GetRecordMark(txn->meta.id).pushed_to);
     attempt.txn.write_ts = write_ts;
-    attempt.read_ts = txn->read_ts;
+    attempt.read_ts = std::max(txn->read_ts, attempt.read_floor);
   } else {
     attempt.read_ts = write_ts;
   }
@@ -292,9 +313,17 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
       attempt.retry_without_one_phase = true;
       break;
     }
-    if (const auto* old = status.payload<storage::WriteTooOldError>(); old && !batch.header.txn) {
-      attempt.retry_above = old->actual_ts;
-      break;
+    if (const auto* old = status.payload<storage::WriteTooOldError>()) {
+      if (!batch.header.txn) {
+        attempt.retry_above = old->actual_ts;
+        break;
+      }
+      // Whoever waited for a lock meets its holder's commit: it reads that now, in its place in the queue.
+      if (MayReadLater(batch) && MayServeAt(old->actual_ts)) {
+        attempt.read_floor.Forward(old->actual_ts);
+        status = OkStatus();
+        continue;
+      }
     }
     if (GetError<ConditionFailedError>(status)) {  // it tells what was read (B46)
       KvError error = FromStatus(status);
@@ -341,6 +370,7 @@ void Replica::FillResponse(const BatchRequest& batch, const Attempt& attempt, ev
   response.responses = std::move(e.responses);
   if (batch.header.txn) {
     response.txn = e.txn_out ? *e.txn_out : *batch.header.txn;
+    response.txn->read_ts.Forward(attempt.read_ts);
     response.txn->meta.write_ts.Forward(attempt.txn.write_ts);
     response.txn->meta.sequence = batch.header.txn->meta.sequence;
   } else {

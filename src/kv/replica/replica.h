@@ -93,6 +93,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status CheckLease(MonoTime now) const;
   Status NotLeaseholder() const;
   Status WaitForPromise(const runtime::Context& context, Timestamp ts);
+  bool MayServeAt(Timestamp ts);
   Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
   Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
                      BatchResponse& response);

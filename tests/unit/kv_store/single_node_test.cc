@@ -273,5 +273,42 @@ TEST(SingleNode, SplitsOnRequestAndBySize) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+// A row that everybody wants: who waited for its lock reads what the holder committed, in its place in the queue,
+// and each lock costs one request. (Sent back to its client it would come again at the end of the queue, behind
+// those that wait for it already: deadlocks without a cycle.)
+TEST(SingleNode, WaitersOfAHotKeyReadOnInTheirPlaceInTheQueue) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    constexpr int kTasks = 8, kRounds = 20;
+    const std::string key = "\x10" "hot";
+    RETURN_IF_ERROR(cluster.Put(context, key, "0"));
+    runtime::TaskGroup group(context, "incrementers");
+    for (int i = 0; i < kTasks; ++i) {
+      group.Spawn({.name = "incrementer"}, [&](const Context& c) -> Status {
+        for (int round = 0; round < kRounds; ++round) {
+          const Transaction txn = cluster.NewTxn(key, 0);
+          BatchRequest read = InTxn(txn, {GetRequest{key, LockStrength::kExclusive, LockDurability::kUnreplicated}});
+          read.header.can_forward_read = 1;
+          const auto locked = cluster.Send(c, read);
+          if (locked.error) return ToStatus(*locked.error);
+          Transaction now = *locked.txn;
+          CLUSTER_CHECK(now.read_ts >= txn.read_ts && now.meta.write_ts >= now.read_ts);
+          now.meta.sequence = 2;
+          const std::string old = *std::get<GetResponse>(locked.responses[0]).value;
+          const auto done = cluster.Send(
+              c, InTxn(now, {ConditionalPutRequest{key, std::to_string(std::stoi(old) + 1), old}, CommitOf({key})}));
+          if (done.error) return ToStatus(*done.error);
+        }
+        return OkStatus();
+      });
+    }
+    RETURN_IF_ERROR(group.Join());
+    ASSIGN_OR_RETURN(const auto sum, cluster.Get(context, key));
+    CLUSTER_CHECK(sum == std::to_string(kTasks * kRounds));
+    return OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 }  // namespace
 }  // namespace orrery::kv
