@@ -2,6 +2,7 @@
 // also leaves a row of its own, so that the end shows which ones happened: the balances must follow from them.
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 
 #include "cli/sim/workload.h"
 #include "orrery/kv/api/errors.h"
@@ -44,7 +45,7 @@ class BankWorkload final : public Workload {
  public:
   explicit BankWorkload(SimCluster& cluster) : cluster_(cluster), report_(cluster.report()) {
     Rng rng(cluster.options().seed, "bank");
-    accounts_ = 4 + rng.Below(28);
+    accounts_ = rng.Percent(15) ? 40 : 4 + rng.Below(28);  // 40: more than a write buffer takes at once
     padding_ = rng.Percent(40) ? rng.Below(400) : 0;
     hot_ = rng.Percent(50);
   }
@@ -75,9 +76,7 @@ class BankWorkload final : public Workload {
 
  private:
   struct Movement {
-    uint64_t from = 0;
-    uint64_t to = 0;
-    int64_t amount = 0;
+    std::vector<std::pair<uint64_t, int64_t>> changes;  // of balances, by account
     Outcome outcome = Outcome::kUnknown;
     std::string row;  // what its own row holds if it happened
     Timestamp commit_ts;
@@ -88,6 +87,7 @@ class BankWorkload final : public Workload {
     uint64_t from = 0;
     uint64_t to = 0;
     int64_t amount = 0;
+    enum class Width : uint8_t { kPair, kAllByGets, kAllByScan } width = Width::kPair;  // all: one gives to each other
     kv::IsolationLevel isolation = kv::IsolationLevel::kSerializable;
     kv::LockStrength lock = kv::LockStrength::kNone;
     // Unreplicated ones go with their lease (B44).
@@ -108,6 +108,8 @@ class BankWorkload final : public Workload {
   kv::Span AccountSpan() const { return {AccountPrefix(), kv::TablePrefix(DescriptorId(1001))}; }
 
   Plan MakePlan(ClientEnv& env);
+  std::vector<uint64_t> AccountsOf(const Plan& plan) const;  // in the order in which they are read
+  void Decide(const Plan& plan, const SeenReads& seen, Movement& movement, kv::Batch& writes) const;
   void Transfer(ClientEnv& env);
   Status TransferOnce(ClientEnv& env, const runtime::Context& context, const Plan& plan, kv::Txn& txn, Movement& movement,
                       SeenReads& seen, bool& commit_sent);
@@ -134,6 +136,7 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
   plan.from = rng.Below(choice);
   plan.to = (plan.from + 1 + rng.Below(choice - 1)) % choice;
   plan.amount = int64_t(1 + rng.Below(20));
+  if (rng.Percent(12)) plan.width = rng.Percent(50) ? Plan::Width::kAllByGets : Plan::Width::kAllByScan;
   const uint64_t level = rng.Below(10);
   plan.isolation = level < 5   ? kv::IsolationLevel::kSerializable
                    : level < 7 ? kv::IsolationLevel::kRepeatableRead
@@ -148,7 +151,8 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
   plan.give_up = rng.Percent(7);
   // Writes that wait for the commit are conditional on what was read; else only a replicated lock lasts from one
   // statement to the next.
-  const bool protected_row = plan.durability == kv::LockDurability::kReplicated || (plan.insert_row && !plan.savepoint);
+  const bool buffered = plan.width == Plan::Width::kPair && plan.insert_row && !plan.savepoint;
+  const bool protected_row = plan.durability == kv::LockDurability::kReplicated || buffered;
   plan.new_statement = plan.lock == kv::LockStrength::kExclusive && protected_row && rng.Percent(30);
   if (rng.Percent(8)) plan.think = rng.Between(10ms, 2s);
   if (rng.Percent(10)) plan.think_late = rng.Percent(10) ? rng.Between(2s, 7s) : rng.Between(10ms, 1s);
@@ -157,7 +161,7 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
 
 void BankWorkload::Transfer(ClientEnv& env) {
   const Plan plan = MakePlan(env);
-  transfers_.push_back({.from = plan.from, .to = plan.to});
+  transfers_.push_back({});
   const runtime::Context context = env.context.WithTimeout(env.rng.Percent(10) ? env.rng.Between(20ms, 1s) : Duration(15s));
   Movement movement = transfers_.back();
   SeenReads seen;
@@ -193,21 +197,24 @@ void BankWorkload::Transfer(ClientEnv& env) {
 
 Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& context, const Plan& plan, kv::Txn& txn,
                                   Movement& movement, SeenReads& seen, bool& commit_sent) {
-  kv::Batch reads;
-  reads.Get(Account(plan.from), plan.lock, plan.durability);
-  reads.Get(Account(plan.to), plan.lock, plan.durability);
   seen = {};
   movement.row.clear();
-  movement.amount = 0;
+  movement.changes.clear();
+  kv::Batch reads;
+  if (plan.width == Plan::Width::kAllByScan) {
+    reads.Scan(AccountSpan(), kv::Direction::kForward, plan.lock, plan.durability);
+    seen.span.emplace(AccountSpan());
+  } else {
+    for (const uint64_t account : AccountsOf(plan)) reads.Get(Account(account), plan.lock, plan.durability);
+  }
   RETURN_IF_ERROR(txn.Run(context, reads));
   seen.ts = txn.read_timestamp();
-  if (!Collect(reads, seen) || !seen.keys[0].second || !seen.keys[1].second) {
+  const bool complete = Collect(reads, seen) && seen.keys.size() == AccountsOf(plan).size() &&
+                        std::all_of(seen.keys.begin(), seen.keys.end(), [](const auto& row) { return row.second.has_value(); });
+  if (!complete) {
     report_.Violate(kTransferRule, "an account has vanished");
     return InternalError("an account has vanished");
   }
-  const int64_t from = BalanceOf(*seen.keys[0].second);
-  const int64_t to = BalanceOf(*seen.keys[1].second);
-  const int64_t amount = std::min(plan.amount, from);
   if (plan.think > Duration(0)) RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, plan.think));
   if (plan.new_statement) txn.BeginStatement();
   if (plan.savepoint) {
@@ -219,15 +226,7 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
     RETURN_IF_ERROR(txn.RollbackTo(context, savepoint));
   }
   kv::Batch writes;
-  if (amount > 0) {
-    movement.amount = amount;
-    movement.row = std::to_string(plan.id) + ":" + std::to_string(plan.from) + ">" + std::to_string(plan.to) + "=" +
-                   std::to_string(amount);
-    writes.Put(Account(plan.from), Value(from - amount));
-    writes.Put(Account(plan.to), Value(to + amount));
-    if (plan.insert_row) writes.Insert(Row(plan.id), movement.row);
-    else writes.Put(Row(plan.id), movement.row);
-  }
+  Decide(plan, seen, movement, writes);
   if (plan.give_up) {
     RETURN_IF_ERROR(txn.Run(context, writes));
     report_.Count("transfers rolled back on purpose");
@@ -235,6 +234,41 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
   }
   (void)env;
   return WriteAndCommit(context, plan, txn, writes, commit_sent);
+}
+
+std::vector<uint64_t> BankWorkload::AccountsOf(const Plan& plan) const {
+  if (plan.width == Plan::Width::kPair) return {plan.from, plan.to};
+  std::vector<uint64_t> all(accounts_);
+  std::iota(all.begin(), all.end(), uint64_t{0});
+  return all;
+}
+
+// From what was read: who gives how much to whom, and the writes that make it so. Nothing if there is no money.
+void BankWorkload::Decide(const Plan& plan, const SeenReads& seen, Movement& movement, kv::Batch& writes) const {
+  const std::vector<uint64_t> accounts = AccountsOf(plan);
+  std::vector<int64_t> balances;
+  for (const auto& [key, value] : seen.keys) balances.push_back(BalanceOf(value.value_or("0")));
+  std::vector<int64_t> changes(accounts.size(), 0);
+  if (plan.width == Plan::Width::kPair) {
+    const int64_t amount = std::min(plan.amount, balances[0]);
+    changes = {-amount, amount};
+  } else if (balances[plan.from] >= int64_t(accounts_)) {
+    std::fill(changes.begin(), changes.end(), 1);
+    changes[plan.from] = 1 - int64_t(accounts_);
+  }
+  for (size_t i = 0; i < accounts.size(); ++i) {
+    if (changes[i] == 0) continue;
+    movement.changes.emplace_back(accounts[i], changes[i]);
+    movement.row += (movement.row.empty() ? std::to_string(plan.id) + ":" : " ") + std::to_string(accounts[i]) +
+                    (changes[i] < 0 ? "" : "+") + std::to_string(changes[i]);
+    writes.Put(Account(accounts[i]), Value(balances[i] + changes[i]));
+  }
+  if (movement.row.empty()) return;
+  if (plan.insert_row) {
+    writes.Insert(Row(plan.id), movement.row);
+  } else {
+    writes.Put(Row(plan.id), movement.row);
+  }
 }
 
 Status BankWorkload::WriteAndCommit(const runtime::Context& context, const Plan& plan, kv::Txn& txn, kv::Batch& writes,
@@ -346,8 +380,7 @@ void BankWorkload::Check(SimCluster&, const VersionModel& model) {
     }
     if (!row) continue;
     if (t.outcome == Outcome::kUnknown) report_.Count("unknown outcomes that had committed");
-    balances[t.from] -= t.amount;
-    balances[t.to] += t.amount;
+    for (const auto& [account, change] : t.changes) balances[account] += change;
   }
   for (uint64_t i = 0; i < accounts_; ++i) {
     const auto value = model.Latest(Account(i));

@@ -19,7 +19,8 @@ constexpr uint64_t kOperationsMin = 30;
 class Run {
  public:
   Run(const RunOptions& options, RunResult& result)
-      : options_(options), result_(result), cluster_(ClusterOptions(options, result.faults), result.report) {
+      : options_(options), result_(result), cluster_(ClusterOptions(options, result.faults), result.report),
+        pace_(Rng(options.seed, "pace").Percent(30) ? 8ms : 60ms) {
     workload_ = options.workload == WorkloadKind::kBank
                     ? NewBankWorkload(cluster_)
                     : NewRegisterWorkload(cluster_, result.faults.clocks_broken ? ClockPromise::kBroken : ClockPromise::kWithinBound);
@@ -131,7 +132,7 @@ class Run {
     const bool administrator = env.id % cluster_.options().clients_per_node == 0;
     auto& scheduler = env.context.runtime().scheduler();
     while (!stop_ && !env.context.cancelled() && !env.life->fenced) {
-      (void)scheduler.SleepFor(env.context, env.rng.Between(1ms, 60ms)).ok();
+      (void)scheduler.SleepFor(env.context, env.rng.Between(1ms, pace_)).ok();
       if (!loaded_ || stop_ || env.context.cancelled()) continue;
       if (administrator && env.rng.Percent(15)) AdministerOnce(env, cluster_, *workload_, result_.faults);
       workload_->Step(env);
@@ -160,6 +161,7 @@ class Run {
   RunResult& result_;
   SimCluster cluster_;
   std::unique_ptr<Workload> workload_;
+  const Duration pace_;  // between two operations of a client, at most
   bool loaded_ = false;
   bool stop_ = false;
   uint64_t clients_ = 0;
