@@ -16,8 +16,9 @@ std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id) {
 
 class SpecBuilder {
  public:
-  SpecBuilder(RequestStorage& storage, const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor)
-      : storage_(storage), header_(batch.header), descriptor_(descriptor) {
+  SpecBuilder(RequestStorage& storage, const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor,
+              EndTxnLatches end_latches)
+      : storage_(storage), header_(batch.header), descriptor_(descriptor), end_latches_(end_latches) {
     spec_.wait = header_.wait;
     if (storage_.txn) {
       spec_.txn = &storage_.txn->meta;
@@ -41,6 +42,7 @@ class SpecBuilder {
   void Add(const EndTxnRequest& r) {
     if (!storage_.txn) return;
     AddRecord(storage_.txn->meta);
+    if (end_latches_ == EndTxnLatches::kAsWritten) return;
     for (const Span& span : r.lock_spans) {
       // Intents stand at or above the beginning of their transaction: readers below are not disturbed.
       if (const auto here = eval::Clip(span, descriptor_)) Latch(storage_.Keep(*here), Access::kWrite, min_ts_);
@@ -92,6 +94,7 @@ class SpecBuilder {
   RequestStorage& storage_;
   const BatchHeader& header_;
   const RangeDescriptor& descriptor_;
+  const EndTxnLatches end_latches_;
   AdmissionSpec spec_;
   Timestamp write_ts_;
   Timestamp min_ts_;
@@ -111,11 +114,11 @@ std::string_view RequestStorage::Keep(std::string_view bytes) {
 }
 
 std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
-                                                  const RangeDescriptor& descriptor) {
+                                                  const RangeDescriptor& descriptor, EndTxnLatches end_latches) {
   // The spec points into the storage, whose parts stay where they are on the heap; the transaction moves with
   // the object and is pointed to anew below.
   RequestStorage storage(batch);
-  SpecBuilder builder(storage, batch, ts, descriptor);
+  SpecBuilder builder(storage, batch, ts, descriptor, end_latches);
   for (const auto& request : batch.requests) {
     std::visit([&](const auto& r) { builder.Add(r); }, request);
   }

@@ -42,9 +42,15 @@ class PendingRequest final : public RequestStorage, public Admission {
   Timestamp committed_in_the_way;
 };
 
+// How the keys that an EndTxn resolves are isolated.
+enum class EndTxnLatches : uint8_t {
+  kOwn,        // by latches of their own
+  kAsWritten,  // by those of the batch's writes: it is the whole transaction (eval::IsOnePhase)
+};
 // The spans that the batch isolates and locks. `ts`: the timestamp chosen for a batch without transaction.
 std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
-                                                  const RangeDescriptor& descriptor);
+                                                  const RangeDescriptor& descriptor,
+                                                  EndTxnLatches end_latches = EndTxnLatches::kOwn);
 
 // Wakes its waiter when the outcome is known. Guarded by the RaftDriver's mutex.
 struct Waiter {

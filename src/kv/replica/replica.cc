@@ -71,6 +71,7 @@ struct Replica::Attempt {
   bool writes = false;
   bool one_phase = false;
   Timestamp read_floor;   // the transaction's reads were moved here
+  EndTxnLatches end_latches = EndTxnLatches::kOwn;
   Timestamp retry_above;  // out: evaluate again at least there
   bool retry_without_one_phase = false;
   bool push_waited = false;       // out: the pushee's record may have changed, look again
@@ -179,6 +180,7 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   Attempt attempt;
   attempt.writes = HasWrites(batch);
   attempt.one_phase = eval::IsOnePhase(batch);
+  if (attempt.one_phase) attempt.end_latches = EndTxnLatches::kAsWritten;
   attempt.push_deadline = host_.mono_clock().MonoNow() + kPushWaitMax;
   Timestamp floor;
   for (int i = 0; i < kAttemptsMax; ++i) {
@@ -252,7 +254,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
                             BatchResponse& response) {
   const auto before = descriptor();
   if (!before) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
-  attempt.request = NewPendingRequest(batch, attempt.base_ts, *before);
+  attempt.request = NewPendingRequest(batch, attempt.base_ts, *before, attempt.end_latches);
   Status status = Admit(context, *attempt.request, nullptr);
   while (status.ok()) {
     {
@@ -279,7 +281,8 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
       MutexLock lock(mutex_);
       return concurrency_.IsLocked(*request, key, strength);
     };
-    storage::OverlayBatch overlay(host_.engine());
+    const auto sorted = eval::ReaderInKeyOrder(host_.engine(), batch);
+    storage::OverlayBatch overlay(sorted ? static_cast<const storage::Reader&>(*sorted) : host_.engine());
     const storage::Reader& reader =
         attempt.writes ? static_cast<const storage::Reader&>(overlay) : host_.engine();
     eval::Evaluation e{view, batch.header, overlay, reader, attempt.read_ts};
@@ -349,6 +352,9 @@ void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
     if (const auto* get = std::get_if<GetRequest>(&request)) {
       reads_.AddRead(SpanRef(get->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
+      // One that is committed left its own version where it read: no other write gets below that. (An intent may
+      // yet be rolled back to a savepoint, and what was read is known all the same.)
+      if (attempt.one_phase && !responses.empty()) continue;
       reads_.AddRead(SpanRef(cput->key), attempt.read_ts, attempt.txn.id);
     } else if (const auto* refresh = std::get_if<RefreshRequest>(&request)) {
       reads_.AddRead(SpanRef(refresh->span), attempt.read_ts, attempt.txn.id);

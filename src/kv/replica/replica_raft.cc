@@ -333,16 +333,19 @@ void Replica::MaybeTruncate() {
   if (soft_state_.role != raft::Role::kLeader || truncation_proposed_ || current_lease_.term != soft_state_.term) return;
   const auto& limits = host_.limits();
   const uint64_t held = state_.index.value() - log_.FirstIndex().Prev().value();
-  if (held < 2 * limits.raft_log_entries_min) return;
+  const bool over_limit = log_.bytes() > limits.raft_log_bytes_max;
+  // Few entries are worth a truncation if they are large (a bulk load's are megabytes).
+  const bool many = held >= 2 * limits.raft_log_entries_min;
+  if (!many && !over_limit) return;
   const raft::GroupStatus status = raft_->GetStatus();
   RaftIndex keep_from = state_.index;
-  const bool over_limit = log_.bytes() > limits.raft_log_bytes_max;
   for (const auto& peer : status.peers) {
     if (!over_limit || peer.recently_active) keep_from = std::min(keep_from, peer.match);
   }
-  if (log_.bytes() > 4 * limits.raft_log_bytes_max) keep_from = state_.index;
+  const uint64_t patience = many ? 4 : 16;  // a few large entries behind is not yet hopelessly behind
+  if (log_.bytes() > patience * limits.raft_log_bytes_max) keep_from = state_.index;
   if (keep_from < log_.FirstIndex()) return;
-  const uint64_t behind = limits.raft_log_entries_min;
+  const uint64_t behind = many ? limits.raft_log_entries_min : 1;
   const uint64_t target = std::min(keep_from.value(), state_.index.value() > behind ? state_.index.value() - behind : 0);
   if (target <= log_.FirstIndex().value() + behind) return;
   const auto term = log_.Term(RaftIndex(target));

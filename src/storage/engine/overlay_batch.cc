@@ -182,6 +182,7 @@ OverlayBatch::Index* OverlayBatch::IndexOf(ColumnFamily cf) const {
 }
 
 StatusOr<bool> OverlayBatch::GetInto(ColumnFamily cf, std::string_view key, std::string& value) const {
+  if (IsBehind(cf, key)) return base_.GetInto(cf, key, value);
   const Index* index = IndexOf(cf);
   if (index == nullptr) return base_.GetInto(cf, key, value);
   const Writes& writes = *index->writes;
@@ -196,6 +197,7 @@ StatusOr<bool> OverlayBatch::GetInto(ColumnFamily cf, std::string_view key, std:
 }
 
 std::unique_ptr<Iterator> OverlayBatch::NewIterator(ColumnFamily cf, IteratorOptions options) const {
+  if (IsBehind(cf, options.lower)) return base_.NewIterator(cf, std::move(options));
   const Index* index = IndexOf(cf);
   if (index == nullptr) return base_.NewIterator(cf, std::move(options));
   auto base = base_.NewIterator(cf, options);
@@ -204,6 +206,7 @@ std::unique_ptr<Iterator> OverlayBatch::NewIterator(ColumnFamily cf, IteratorOpt
 
 StatusOr<bool> OverlayBatch::SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                                           std::string& key, std::string& value) const {
+  if (IsBehind(cf, target)) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
   const Index* index = IndexOf(cf);
   if (index == nullptr) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
   const Writes& writes = *index->writes;
@@ -225,6 +228,7 @@ StatusOr<bool> OverlayBatch::SeekInPrefix(ColumnFamily cf, std::string_view targ
 }
 
 bool OverlayBatch::HasPut(ColumnFamily cf, std::string_view key) const {
+  if (IsBehind(cf, key)) return false;
   const Index* index = IndexOf(cf);
   if (index == nullptr) return false;
   const auto it = index->writes->entries.find(key);
@@ -233,6 +237,7 @@ bool OverlayBatch::HasPut(ColumnFamily cf, std::string_view key) const {
 
 WriteBatch OverlayBatch::TakeBatch() {
   for (auto& index : index_) index.reset();
+  for (Extent& extent : extents_) extent = Extent();
   indexed_bytes_ = 0;
   return std::exchange(batch_, {});
 }

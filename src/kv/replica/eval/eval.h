@@ -14,6 +14,7 @@
 #include "orrery/kv/concurrency/timestamp_cache.h"
 #include "orrery/kv/txn/record.h"
 #include "orrery/storage/mvcc.h"
+#include "orrery/storage/sorted_reader.h"
 
 namespace orrery::kv::eval {
 
@@ -87,6 +88,9 @@ bool AnswerReplay(Evaluation& e, const BatchRequest& batch);
 Status EvaluateBatch(Evaluation& e, const BatchRequest& batch, size_t& failed_index);
 // Whether the whole transaction is this batch: its writes, then its commit, and no lock elsewhere.
 bool IsOnePhase(const BatchRequest& batch);
+
+// For a batch that writes or resolves many keys in order, a reader that walks along them; else null.
+std::unique_ptr<storage::SortedReader> ReaderInKeyOrder(const storage::Reader& base, const BatchRequest& batch);
 
 StatusOr<Response> Evaluate(Evaluation& e, const GetRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const ScanRequest& request);

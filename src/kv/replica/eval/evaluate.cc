@@ -84,7 +84,7 @@ bool IsOnePhase(const BatchRequest& batch) {
     }
   }
   if (written.empty()) return false;
-  std::sort(written.begin(), written.end());
+  if (!std::is_sorted(written.begin(), written.end())) std::sort(written.begin(), written.end());
   // The same key twice needs the history that an intent keeps.
   if (std::adjacent_find(written.begin(), written.end()) != written.end()) return false;
   return std::all_of(end->lock_spans.begin(), end->lock_spans.end(), [&](const Span& span) {
@@ -104,6 +104,51 @@ bool AnswerReplay(Evaluation& e, const BatchRequest& batch) {
   e.txn_out->status = TxnStatus::kCommitted;
   e.txn_out->meta.write_ts = mark.commit_ts;
   return true;
+}
+
+namespace {
+
+// The points of a batch, as far as a walk along them is concerned.
+struct KeyWalk {
+  std::string_view first;
+  std::string_view last;
+  std::string_view at;
+  size_t count = 0;
+  size_t backward_count = 0;  // steps against the order
+
+  void Visit(std::string_view key) {
+    if (count == 0 || key < first) first = key;
+    if (count == 0 || key > last) last = key;
+    if (count > 0 && key < at) ++backward_count;
+    at = key;
+    ++count;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<storage::SortedReader> ReaderInKeyOrder(const storage::Reader& base, const BatchRequest& batch) {
+  constexpr size_t kKeysMin = 16;           // fewer are looked up one by one, with the help of filters
+  constexpr size_t kStepsPerBackwardMin = 8;
+  const EndTxnRequest* end =
+      batch.requests.empty() ? nullptr : std::get_if<EndTxnRequest>(&batch.requests.back());
+  if (batch.requests.size() + (end ? end->lock_spans.size() : 0) < kKeysMin) return nullptr;
+  KeyWalk walk;
+  for (const Request& request : batch.requests) {
+    if (const auto* put = std::get_if<PutRequest>(&request)) walk.Visit(put->key);
+    else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) walk.Visit(cput->key);
+    else if (const auto* del = std::get_if<DeleteRequest>(&request)) walk.Visit(del->key);
+    else if (const auto* resolve = std::get_if<ResolveIntentRequest>(&request)) {
+      if (resolve->span.is_point()) walk.Visit(resolve->span.start);
+    }
+  }
+  if (end) {
+    for (const Span& span : end->lock_spans) {
+      if (span.is_point()) walk.Visit(span.start);
+    }
+  }
+  if (walk.count < kKeysMin || walk.backward_count * kStepsPerBackwardMin > walk.count) return nullptr;
+  return std::make_unique<storage::SortedReader>(base, walk.first, walk.last);
 }
 
 StatusOr<std::optional<TxnRecord>> ReadTxnRecord(const storage::Reader& reader, std::string_view anchor,
