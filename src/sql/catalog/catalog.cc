@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orrery/base/wire.h"
+#include "orrery/kv/api/errors.h"
 #include "orrery/sql/catalog/virtual_table.h"
 #include "sql/catalog/catalog_impl.h"
 #include "sql/catalog/catalog_txn.h"
@@ -171,13 +172,33 @@ StatusOr<TableUse> CatalogTxnImpl::FindIn(const runtime::Context& context, std::
   if (id != kPublicSchemaId) return TableUse{};
   TablePtr own;
   if (OwnChange(id, name, own)) return TableUse{own, nullptr};
-  for (const auto& pin : pins_)
-    if (pin->table->descriptor.schema == id && pin->table->name() == name) return TableUse{pin->table, pin};
+  for (const auto& pin : pins_) {
+    if (pin->table->descriptor.schema != id || pin->table->name() != name) continue;
+    RETURN_IF_ERROR(CheckSnapshot(*pin->table));
+    return TableUse{pin->table, pin};
+  }
   ASSIGN_OR_RETURN(TableLeasePtr lease, catalog_.leases().Acquire(context, id, schema, name));
   if (!lease) return TableUse{};
   pins_.push_back(lease);
   catalog_.RenewIfDue();
+  RETURN_IF_ERROR(CheckSnapshot(*lease->table));
   return TableUse{lease->table, lease};
+}
+
+// Statements of READ COMMITTED read as of later than the table was found, and so do transactions not yet begun.
+bool CatalogTxnImpl::SnapshotIsOlder(const Table& table) const {
+  return txn_ != nullptr && txn_->isolation() != kv::IsolationLevel::kReadCommitted &&
+         txn_->read_timestamp() < table.descriptor.rows_since;
+}
+
+Status CatalogTxnImpl::CheckSnapshot(const Table& table) const {
+  if (!SnapshotIsOlder(table)) return OkStatus();
+  kv::KvError error;
+  error.detail = kv::TxnRetryError{.reason = kv::RetryReason::kSerializable,
+                                   .txn_id = txn_->id(),
+                                   .retry_ts = table.descriptor.rows_since,
+                                   .detail = "table \"" + table.name() + "\" was filled since the transaction began"};
+  return kv::ToStatus(error);
 }
 
 StatusOr<TableUse> CatalogTxnImpl::FindTable(const runtime::Context& context, std::string_view schema,
@@ -213,6 +234,7 @@ bool CatalogTxnImpl::Use(const std::vector<TableUse>& uses) {
       if (use.table && use.table->virtual_table) continue;
       return false;
     }
+    if (SnapshotIsOlder(*use.table)) return false;  // FindTable has the error
     if (!changes_.empty()) {
       TablePtr own;
       if (OwnChange(use.table->descriptor.schema, use.table->name(), own)) return false;
@@ -254,16 +276,33 @@ void CatalogTxnImpl::OnCommitted(const runtime::Context&) {
 void CatalogTxnImpl::RollBackChanges(size_t change_count) {
   while (changes_.size() > change_count) {
     const Change& change = changes_.back();
-    const bool new_storage =
-        change.after && (!change.before || change.before->descriptor.storage != change.after->descriptor.storage);
-    if (new_storage) catalog_.ClearLater(change.after->descriptor.storage);
+    if (change.MakesStorage()) catalog_.ClearLater(change.after->descriptor.storage);
     changes_.pop_back();
   }
 }
 
-void CatalogTxnImpl::OnRolledBack() {
-  // The outcome may be unknown (T18): a storage that a commit after all made live must not be cleared.
-  // Those of a lost rewrite stay behind; they are small or empty.
+bool CatalogTxnImpl::IsNewStorage(const Table& table, size_t change_count) const {
+  for (size_t i = change_count; i < changes_.size(); ++i) {
+    if (changes_[i].starts_empty && changes_[i].after->descriptor.storage == table.descriptor.storage) return true;
+  }
+  return false;
+}
+
+Status CatalogTxnImpl::NoteRowsBeside(const runtime::Context& context, const Table& table) {
+  TablePtr own;
+  const bool known = OwnChange(table.descriptor.schema, table.name(), own) != nullptr && own != nullptr;
+  ORRERY_ASSERT(known && own->descriptor.storage == table.descriptor.storage, "NoteRowsBeside: not a new storage");
+  TableDescriptor descriptor = own->descriptor;
+  ++descriptor.version;
+  descriptor.rows_since = txn_->read_timestamp();
+  RETURN_IF_ERROR(WriteDescriptor(context, descriptor));
+  changes_.push_back({.before = own, .after = MakeTable(std::move(descriptor), own->schema_name)});
+  return OkStatus();
+}
+
+void CatalogTxnImpl::OnRolledBack(End end) {
+  // T18: a storage that a commit after all made live must not be cleared.
+  if (end == End::kRolledBack) RollBackChanges(0);
   changes_.clear();
   drained_.clear();
   txn_ = nullptr;

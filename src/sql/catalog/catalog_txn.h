@@ -29,7 +29,9 @@ class CatalogTxnImpl final : public CatalogTxn {
   bool has_changes() const override { return !changes_.empty(); }
   Timestamp CommitDeadline() const override;
   void OnCommitted(const runtime::Context& context) override;
-  void OnRolledBack() override;
+  void OnRolledBack(End end) override;
+  bool IsNewStorage(const Table& table, size_t change_count) const override;
+  Status NoteRowsBeside(const runtime::Context& context, const Table& table) override;
   size_t change_count() const override { return changes_.size(); }
   void RollBackChanges(size_t change_count) override;
 
@@ -37,6 +39,10 @@ class CatalogTxnImpl final : public CatalogTxn {
   struct Change {
     TablePtr before;  // null: created
     TablePtr after;   // null: dropped
+    bool starts_empty = false;  // `after` has a storage of its own without rows yet
+    bool MakesStorage() const {
+      return after && (!before || before->descriptor.storage != after->descriptor.storage);
+    }
   };
   enum class Kv : uint8_t { kNone, kRead };  // may a look-up go on to KV?
 
@@ -64,6 +70,8 @@ class CatalogTxnImpl final : public CatalogTxn {
   Status WriteDescriptor(const runtime::Context& context, const TableDescriptor& descriptor);
   StatusOr<DescriptorId> NewId(const runtime::Context& context);
   Status CheckFresh(Timestamp drained);
+  bool SnapshotIsOlder(const Table& table) const;  // than rows written beside the transaction that filled it
+  Status CheckSnapshot(const Table& table) const;
 
   // The newest of this transaction's own changes with a say on that name.
   const Change* OwnChange(DescriptorId schema, std::string_view name, TablePtr& table) const;

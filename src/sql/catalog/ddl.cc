@@ -141,7 +141,7 @@ Status CatalogTxnImpl::Run(const runtime::Context& context, const CreateTableCom
     return Status(Code::kAlreadyExists, "42P07", "relation \"" + name + "\" already exists");
   RETURN_IF_ERROR(status);
   drained_.emplace_back(descriptor.id, Timestamp());
-  changes_.push_back({.before = nullptr, .after = MakeTable(std::move(descriptor), schema)});
+  changes_.push_back({.before = nullptr, .after = MakeTable(std::move(descriptor), schema), .starts_empty = true});
   return OkStatus();
 }
 
@@ -175,7 +175,8 @@ Status CatalogTxnImpl::Run(const runtime::Context& context, const TruncateTables
     ++descriptor.version;
     ASSIGN_OR_RETURN(descriptor.storage, NewId(context));
     RETURN_IF_ERROR(WriteDescriptor(context, descriptor));
-    changes_.push_back({.before = table, .after = MakeTable(std::move(descriptor), table->schema_name)});
+    changes_.push_back(
+        {.before = table, .after = MakeTable(std::move(descriptor), table->schema_name), .starts_empty = true});
   }
   return OkStatus();
 }
@@ -298,7 +299,10 @@ Status CatalogTxnImpl::Apply(Alteration& a, const AddPrimaryKeyCommand& action) 
     catalog_.ClearLater(d.storage);
     return status;
   }
-  if (beside) txn_->BeginStatement();
+  if (beside) {
+    txn_->BeginStatement();
+    d.rows_since = txn_->read_timestamp();
+  }
   a.stored = to;
   return OkStatus();
 }

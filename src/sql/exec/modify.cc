@@ -29,7 +29,8 @@ class PendingWrites {
   bool full() const { return batch_.requests.size() >= kBatchRequestsMax || bytes_ >= kBatchBytesMax; }
   Status Flush(ExecState& state, const TableWriter& writer) {
     if (batch_.requests.empty()) return OkStatus();
-    Status status = SendKv(*state.context, state.env, batch_, &writer.table());
+    Status status = state.env.insert_rows ? state.env.insert_rows(*state.context, batch_)
+                                          : SendKv(*state.context, state.env, batch_, &writer.table());
     batch_.Clear();
     bytes_ = 0;
     return writer.ConvertError(status, state.env);

@@ -61,7 +61,7 @@ Session::Session(SharedSessions& shared, std::shared_ptr<CancelSlot> slot, const
 Session::~Session() {
   portals_.clear();
   if (transaction_.txn) (void)transaction_.txn->Rollback(context_.Detached());
-  if (transaction_.catalog) transaction_.catalog->OnRolledBack();
+  if (transaction_.catalog) transaction_.catalog->OnRolledBack(transaction_.rollback_end());
   transaction_.Clear();
   runtime::MutexLock lock(shared_.mutex);
   shared_.slots.erase(slot_->pid());

@@ -121,6 +121,7 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
     CompiledStatementPtr compiled;
     std::unique_ptr<CopyParser> parser;
     std::deque<std::vector<Datum>> rows;
+    bool beside = false;  // rows go in beside the transaction (docs/design/bulk_load.md)
     uint64_t row_bytes = 0;
     uint64_t row_count = 0;
   };
@@ -153,6 +154,8 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   Status RunExplain(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,
                     ResultSink& sink);
   kv::Txn& OpenTxn();
+  void NoteWrites(const PhysicalPlan& plan);
+  Status CommitKv(kv::Txn& txn);
   Status CommitTransaction();
   void ReleaseCatalog();
   void Fail();
@@ -186,6 +189,7 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   Status RunCopyOut(const CompiledStatement& compiled, const BoundCopy& copy, Commit commit, ResultSink& sink);
   Status ParseCopyRows();
   Status FlushCopyRows();
+  bool MayCopyBeside(const Table& table) const;
   Status CopyError(const Status& status, const BoundCopy& copy, int column, const std::string* value) const;
 
   // SessionInfo

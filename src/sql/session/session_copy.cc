@@ -1,4 +1,7 @@
 // COPY: the client's bytes become rows that are written thousands at a time; rows become lines.
+#include <algorithm>
+
+#include "orrery/kv/client/run_alone.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/session/scope.h"
 
@@ -43,6 +46,8 @@ StatusOr<Progress> Session::StartCopy(const CompiledStatementPtr& compiled, Comm
   copy_in_.emplace();
   copy_in_->compiled = compiled;
   copy_in_->parser = std::make_unique<CopyParser>(copy.options, copy.column_names);
+  copy_in_->beside = MayCopyBeside(*PlanOf(*compiled->plan).root->As<PhysicalInsert>().table);
+  if (!copy_in_->beside) NoteWrites(PlanOf(*compiled->plan));
   sink.StartCopyIn(copy.column_names.size());
   return Progress::kCopyIn;
 }
@@ -86,6 +91,10 @@ StatusOr<Progress> Session::CopyDone(const runtime::Context&, ResultSink& sink) 
   copy_in_->parser->Finish();
   Status status = ParseCopyRows();
   if (status.ok()) status = FlushCopyRows();
+  if (status.ok() && copy_in_->beside && copy_in_->row_count > 0) {
+    const Table& table = *PlanOf(*copy_in_->compiled->plan).root->As<PhysicalInsert>().table;
+    status = transaction_.catalog->NoteRowsBeside(context_, table);
+  }
   if (!status.ok()) {
     in_query_ = false;
     return scope.Finish(std::move(status));
@@ -107,6 +116,19 @@ Status Session::CopyFail(const runtime::Context&, std::string_view reason) {
   in_query_ = false;
   return scope.Finish(
       Status(Code::kAborted, "57014", "COPY from stdin failed: " + std::string(reason)));
+}
+
+// Rows of a storage that this very transaction made are nobody else's business until it commits, and vanish as
+// a whole if it does not: they are written in transactions of their own, in one phase and without intents.
+// Not under a later savepoint, to which a rollback would have to undo part of them; not above a fixed snapshot,
+// which could not see them; and not beside rows with intents of the transaction's own.
+bool Session::MayCopyBeside(const Table& table) const {
+  if (transaction_.isolation != kv::IsolationLevel::kReadCommitted || !transaction_.catalog) return false;
+  const auto& savepoints = transaction_.savepoints;
+  const size_t changes_before = savepoints.empty() ? 0 : savepoints.back().catalog_changes;
+  if (!transaction_.catalog->IsNewStorage(table, changes_before)) return false;
+  const auto& written = transaction_.written_storages;
+  return std::find(written.begin(), written.end(), table.descriptor.storage) == written.end();
 }
 
 Status Session::CopyError(const Status& status, const BoundCopy& copy, int column, const std::string* value) const {
@@ -154,6 +176,11 @@ Status Session::FlushCopyRows() {
     rows.pop_front();
     return true;
   };
+  if (copy_in_->beside) {
+    env.insert_rows = [this](const runtime::Context& context, kv::Batch& batch) {
+      return kv::RunAlone(context, shared_.services.database, "copy", batch);
+    };
+  }
   Execution execution(copy_in_->compiled->plan, env);
   class NoRows final : public RowSink {
    public:
@@ -163,6 +190,8 @@ Status Session::FlushCopyRows() {
   Status status = execution.Run(context_, 0, nothing);
   copy_in_->row_count += execution.row_count();
   copy_in_->row_bytes = 0;
+  // The transaction must see these rows from now on, and commit above them.
+  if (copy_in_->beside) transaction_.txn->BeginStatement();
   return status;
 }
 

@@ -47,6 +47,14 @@ std::unique_ptr<VirtualContext> MakeVirtualContext(CatalogTxn& catalog, const Fu
 
 }  // namespace
 
+// Which tables the transaction is about to write itself, where a later COPY may have to know.
+void Session::NoteWrites(const PhysicalPlan& plan) {
+  if (plan.read_only || !transaction_.catalog || !transaction_.catalog->has_changes()) return;
+  for (const TableUse& use : plan.uses) {
+    if (use.table) transaction_.written_storages.push_back(use.table->descriptor.storage);
+  }
+}
+
 kv::Txn& Session::OpenTxn() {
   if (transaction_.state() == State::kNone) {
     transaction_.Begin(settings_.hot().default_isolation, settings_.hot().default_read_only,
@@ -70,22 +78,28 @@ void Session::EndTransaction(bool committed) {
 // Names were looked up without a transaction: let go of the versions this pinned, or DDL would wait for them.
 void Session::ReleaseCatalog() {
   if (!transaction_.catalog) return;
-  transaction_.catalog->OnRolledBack();
+  transaction_.catalog->OnRolledBack(transaction_.rollback_end());
   transaction_.catalog.reset();
+}
+
+// Every explicit commit goes through here: from now on a failure may mean that the outcome is unknown.
+Status Session::CommitKv(kv::Txn& txn) {
+  if (transaction_.catalog) txn.LimitCommit(transaction_.catalog->CommitDeadline());
+  transaction_.commit_tried = true;
+  return ToSqlError(txn.Commit(context_));
 }
 
 Status Session::CommitTransaction() {
   Status status;
   for (auto& [name, portal] : portals_) portal.running.reset();
   if (transaction_.txn) {
-    if (transaction_.catalog) transaction_.txn->LimitCommit(transaction_.catalog->CommitDeadline());
-    status = ToSqlError(transaction_.txn->Commit(context_));
+    status = CommitKv(*transaction_.txn);
   }
   if (transaction_.catalog) {
     if (status.ok()) {
       transaction_.catalog->OnCommitted(context_);
     } else {
-      transaction_.catalog->OnRolledBack();
+      transaction_.catalog->OnRolledBack(CatalogTxn::End::kUnknown);
     }
   }
   EndTransaction(status.ok());
@@ -108,7 +122,7 @@ void Session::Fail() {
   }
   for (auto& [name, portal] : portals_) portal.running.reset();
   if (transaction_.txn) (void)transaction_.txn->Rollback(context_.Detached());
-  if (transaction_.catalog) transaction_.catalog->OnRolledBack();
+  if (transaction_.catalog) transaction_.catalog->OnRolledBack(transaction_.rollback_end());
   EndTransaction(false);
 }
 
@@ -168,6 +182,7 @@ Status Session::WithRetries(Commit commit, ResultSink* sink, const std::function
 
 Status Session::RunPlanOnce(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,
                             kv::Txn* txn, ResultSink& sink, RunResult& result) {
+  NoteWrites(PlanOf(*compiled.plan));
   MemoryAccount memory(shared_.limits.statement_memory_bytes);
   ExecEnv env = MakeEnv(parameters, txn, memory);
   result = RunResult();
@@ -206,8 +221,9 @@ Status Session::RunPlan(const CompiledStatement& compiled, std::span<const Datum
   return WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn& txn) -> Status {
     if (!alone) return RunPlanOnce(compiled, parameters, Commit::kLater, &txn, sink, result);
     if (transaction_.catalog) txn.LimitCommit(transaction_.catalog->CommitDeadline());
+    transaction_.commit_tried = true;
     RETURN_IF_ERROR(RunPlanOnce(compiled, parameters, commit, &txn, sink, result));
-    if (!result.committed) RETURN_IF_ERROR(ToSqlError(txn.Commit(context_)));
+    if (!result.committed) RETURN_IF_ERROR(CommitKv(txn));
     if (transaction_.catalog) transaction_.catalog->OnCommitted(context_);
     EndTransaction(true);
     return OkStatus();
@@ -224,6 +240,7 @@ StatusOr<Progress> Session::RunPortal(Portal& portal, uint64_t row_limit, Result
     kv::Txn& txn = OpenTxn();
     if (transaction_.isolation == kv::IsolationLevel::kReadCommitted) txn.BeginStatement();
     ++transaction_.statements_run;
+    NoteWrites(PlanOf(*portal.compiled->plan));
     portal.running = std::make_unique<Running>(*this, portal.compiled, std::move(portal.parameters), &txn);
     if (ReadsVirtualTables(portal.compiled->uses)) {
       portal.running->virtual_context = MakeVirtualContext(Catalog(), shared_.services.functions, settings_);
@@ -265,8 +282,7 @@ StatusOr<Progress> Session::RunCompiled(const CompiledStatementPtr& compiled, st
     RETURN_IF_ERROR(RunDdl(std::get<BoundDdl>(compiled->bound->node), sink));
     if (!alone) return OkStatus();
     // Within the retries: a commit that has to start over does so with its statement.
-    if (transaction_.catalog) txn.LimitCommit(transaction_.catalog->CommitDeadline());
-    RETURN_IF_ERROR(ToSqlError(txn.Commit(context_)));
+    RETURN_IF_ERROR(CommitKv(txn));
     if (transaction_.catalog) transaction_.catalog->OnCommitted(context_);
     EndTransaction(true);
     return OkStatus();
@@ -354,6 +370,7 @@ Status Session::RunExplain(const CompiledStatement& compiled, std::span<const Da
     MonoTime start = runtime_.clock().MonoNow();
     std::vector<Execution::NodeStatistics> statistics;
     RETURN_IF_ERROR(WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn& txn) -> Status {
+      NoteWrites(plan);
       MemoryAccount memory(shared_.limits.statement_memory_bytes);
       ExecEnv env = MakeEnv(parameters, &txn, memory);
       auto virtual_context = MakeVirtualContext(Catalog(), shared_.services.functions, settings_);

@@ -101,7 +101,7 @@ Status Session::RunTransaction(const ParsedTransaction& node, ResultSink& sink) 
         if (transaction_.state() == State::kBlock) transaction_.BecomeFailed();
         for (auto& [name, portal] : portals_) portal.running.reset();
         if (transaction_.txn) (void)transaction_.txn->Rollback(context_.Detached());
-        if (transaction_.catalog) transaction_.catalog->OnRolledBack();
+        if (transaction_.catalog) transaction_.catalog->OnRolledBack(transaction_.rollback_end());
         EndTransaction(false);
       }
       if (node.chain) {

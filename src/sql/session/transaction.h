@@ -56,8 +56,14 @@ class SessionTransaction {
   void Clear() {
     state_ = State::kNone;
     savepoints.clear();
+    written_storages.clear();
+    commit_tried = false;
     txn.reset();
     catalog.reset();
+  }
+  // What is known of a transaction that ends without a successful commit.
+  CatalogTxn::End rollback_end() const {
+    return commit_tried ? CatalogTxn::End::kUnknown : CatalogTxn::End::kRolledBack;
   }
   // The latest savepoint of that name; −1 if there is none.
   int FindSavepoint(std::string_view name) const {
@@ -73,6 +79,9 @@ class SessionTransaction {
   TimestampUs start_time = 0;
   uint64_t statements_run = 0;
   std::vector<SessionSavepoint> savepoints;
+  // Storages whose rows the transaction itself has written, noted once it has changed a schema.
+  std::vector<DescriptorId> written_storages;
+  bool commit_tried = false;
   std::unique_ptr<CatalogTxn> catalog;  // null until a name is looked up
   std::unique_ptr<kv::Txn> txn;         // null until KV is needed
 

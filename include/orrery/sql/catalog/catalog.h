@@ -63,8 +63,18 @@ class CatalogTxn : public CatalogReader {
   // After the KV commit: makes changes visible on this node, gives each new table its own range, and lets
   // replaced data be cleared in the background.
   virtual void OnCommitted(const runtime::Context& context) = 0;
-  // After a rollback (also when the outcome is unknown). ROLLBACK TO a savepoint needs RollBackChanges.
-  virtual void OnRolledBack() = 0;
+  // After a rollback, or a commit that failed. ROLLBACK TO a savepoint needs RollBackChanges.
+  enum class End : uint8_t {
+    kRolledBack,  // certainly: what only this transaction could see is cleared in the background
+    kUnknown,     // it may have been committed after all (T18)
+  };
+  virtual void OnRolledBack(End end = End::kUnknown) = 0;
+  // Whether the table's storage was made, empty, by this transaction's schema changes after its first
+  // `change_count` ones (CREATE TABLE, TRUNCATE): nobody else can address its rows before the commit.
+  virtual bool IsNewStorage(const Table& table, size_t change_count) const = 0;
+  // Rows were written to a new storage beside the transaction, which has begun a statement since: snapshots
+  // older than that are refused the table (40001), as they would see a part of the rows.
+  virtual Status NoteRowsBeside(const runtime::Context& context, const Table& table) = 0;
   // Number of schema changes so far, and going back to such a number (savepoints).
   virtual size_t change_count() const = 0;
   virtual void RollBackChanges(size_t change_count) = 0;

@@ -11,6 +11,7 @@
 
 #include "orrery/base/ids.h"
 #include "orrery/base/ordered_encoding.h"
+#include "orrery/base/timestamp.h"
 #include "orrery/sql/types/row_codec.h"
 #include "orrery/sql/types/type.h"
 
@@ -65,10 +66,13 @@ struct TableDescriptor {
   DescriptorId storage;                // table id in keys: changes with TRUNCATE and a new primary key
   std::vector<CheckDescriptor> checks;
   std::vector<std::string> options;    // "fillfactor=90": kept, without effect
+  // Some rows were written beside the transaction that made the storage, at timestamps before its commit: an
+  // older snapshot would see a part of them, and must not read this storage at all. Zero: none were.
+  Timestamp rows_since;
   template <class V> void Visit(V& v) {
     v(1, id); v(2, schema); v(3, name); v(4, version); v(5, state); v(6, columns); v(7, next_column_id);
     v(8, primary_key_name); v(9, primary_key); v(10, primary_index); v(11, storage); v(12, checks);
-    v(13, options);
+    v(13, options); v(14, rows_since);
   }
 };
 

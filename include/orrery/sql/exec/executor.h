@@ -42,6 +42,8 @@ struct ExecEnv {
   VirtualContext* virtual_context = nullptr;  // null: no virtual tables
   Duration lock_timeout{0};                   // of one KV batch that locks or writes; zero: none
   ExternalRows external;
+  // If set, the rows a COPY inserts go here in place of `txn`: kv's errors, unchanged.
+  std::function<Status(const runtime::Context& context, kv::Batch& batch)> insert_rows;
   // Values for the hidden key of tables without a primary key: unique in the cluster, growing on a node.
   std::function<int64_t()> next_row_id;
 };
