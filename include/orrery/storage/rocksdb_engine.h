@@ -19,7 +19,7 @@ namespace orrery::storage {
 
 struct StoreOptions {
   uint64_t block_cache_bytes = 64ull << 20;
-  uint64_t memtable_bytes = 64ull << 20;        // of all column families together
+  uint64_t memtable_bytes = 128ull << 20;       // of all column families together
   uint64_t disk_reserve_bytes = 64ull << 20;    // writes are refused while less is free
   enum class OpenMode : uint8_t { kCreateIfMissing, kMustExist };
   OpenMode open_mode = OpenMode::kCreateIfMissing;

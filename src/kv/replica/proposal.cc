@@ -1,5 +1,7 @@
 #include "kv/replica/proposal.h"
 
+#include <algorithm>
+
 #include "kv/replica/local_keys.h"
 
 namespace orrery::kv {
@@ -14,11 +16,17 @@ std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id) {
   return std::string("\x01").append(local_keys::TxnRecordKey(anchor, txn_id));
 }
 
+// A load's batch takes one latch from its first key to its last, which costs others a wait where they are among them,
+// and spares it thousands of entries to make, compare and take out.
+constexpr size_t kKeysOfOneLatchMin = 1024;
+enum class KeyLatches : uint8_t { kEach, kOne };
+
 class SpecBuilder {
  public:
   SpecBuilder(RequestStorage& storage, const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor,
               EndTxnLatches end_latches)
-      : storage_(storage), header_(batch.header), descriptor_(descriptor), end_latches_(end_latches) {
+      : storage_(storage), header_(batch.header), descriptor_(descriptor), end_latches_(end_latches),
+        key_latches_(batch.requests.size() >= kKeysOfOneLatchMin ? KeyLatches::kOne : KeyLatches::kEach) {
     spec_.wait = header_.wait;
     if (storage_.txn) {
       spec_.txn = &storage_.txn->meta;
@@ -61,7 +69,13 @@ class SpecBuilder {
   template <class Admin>
   void Add(const Admin&) {}
 
-  AdmissionSpec Take() { return std::move(spec_); }
+  AdmissionSpec Take() {
+    if (!last_.empty()) {
+      const std::string_view end = storage_.Copy(std::string(last_) + '\0');
+      Latch(SpanRef(first_, end), Access::kWrite, write_ts_);
+    }
+    return std::move(spec_);
+  }
 
  private:
   void Latch(SpanRef span, Access access, Timestamp ts) { spec_.latches.push_back({span, access, ts}); }
@@ -76,25 +90,27 @@ class SpecBuilder {
     spec_.locks.push_back({span, locks ? strength : LockStrength::kNone});
   }
   void AddWrite(SpanRef key) {
-    Latch(key, Access::kWrite, write_ts_);
     spec_.locks.push_back({key, LockStrength::kIntent});
+    if (key_latches_ == KeyLatches::kEach) return Latch(key, Access::kWrite, write_ts_);
+    if (first_.empty() || key.start < first_) first_ = key.start;
+    if (key.start > last_) last_ = key.start;
   }
   void AddRecord(const TxnMeta& txn) {
-    storage_.kept.push_back(std::make_unique<std::string>(RecordLatchKey(txn.anchor_key, txn.id)));
-    Latch(SpanRef(std::string_view(*storage_.kept.back())), Access::kWrite, {});
+    Latch(SpanRef(storage_.Copy(RecordLatchKey(txn.anchor_key, txn.id))), Access::kWrite, {});
     Latch(storage_.Keep(txn.anchor_key), Access::kRead, kIsolatedFromSplitsOnly);
   }
   SpanRef WholeRange() {
-    storage_.kept.push_back(std::make_unique<std::string>(descriptor_.start));
-    const std::string_view start = *storage_.kept.back();
-    storage_.kept.push_back(std::make_unique<std::string>(descriptor_.end));
-    return SpanRef(start, *storage_.kept.back());
+    const std::string_view start = storage_.Copy(descriptor_.start);
+    return SpanRef(start, storage_.Copy(descriptor_.end));
   }
 
   RequestStorage& storage_;
   const BatchHeader& header_;
   const RangeDescriptor& descriptor_;
   const EndTxnLatches end_latches_;
+  const KeyLatches key_latches_;
+  std::string_view first_;  // of the keys written, under KeyLatches::kOne
+  std::string_view last_;
   AdmissionSpec spec_;
   Timestamp write_ts_;
   Timestamp min_ts_;
@@ -108,9 +124,22 @@ RequestStorage::RequestStorage(const BatchRequest& batch) : copies(false), txn(b
 }
 
 std::string_view RequestStorage::Keep(std::string_view bytes) {
-  if (!copies) return bytes;
-  kept.push_back(std::make_unique<std::string>(bytes));
-  return *kept.back();
+  return copies ? Copy(bytes) : bytes;
+}
+
+std::string_view RequestStorage::Copy(std::string_view bytes) {
+  if (bytes.size() > block_left) {
+    // Most batches fit into the first block; many keys share later ones.
+    const size_t size = std::max<size_t>(bytes.size(), blocks.empty() ? 256 : 16 * 1024);
+    blocks.push_back(std::make_unique_for_overwrite<char[]>(size));
+    block_at = blocks.back().get();
+    block_left = size;
+  }
+  std::copy(bytes.begin(), bytes.end(), block_at);
+  const std::string_view copy(block_at, bytes.size());
+  block_at += bytes.size();
+  block_left -= bytes.size();
+  return copy;
 }
 
 std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,

@@ -21,10 +21,15 @@ struct RequestStorage {
   std::string_view Keep(std::string_view bytes);
   SpanRef Keep(const Span& span) { return span.is_point() ? SpanRef(Keep(span.start)) : SpanRef(Keep(span.start), Keep(span.end)); }
 
+  // A copy that lives as long as this.
+  std::string_view Copy(std::string_view bytes);
+
   bool copies;
   std::optional<Transaction> txn;
   std::unique_ptr<TxnMeta> txn_meta;  // what the spec points to: stays where it is when this moves
-  std::vector<std::unique_ptr<std::string>> kept;
+  std::vector<std::unique_ptr<char[]>> blocks;  // of copies
+  size_t block_left = 0;                        // at the end of the last block
+  char* block_at = nullptr;
 };
 
 // Guarded by the replica's mutex, but for construction and the storage.

@@ -52,22 +52,23 @@ StatusOr<bool> ReadIntent(const Reader& reader, std::string_view prefix, LockRec
 // false to stop.
 template <class F>
 Status ForEachLock(const Reader& reader, std::string_view prefix, F&& f) {
-  std::string target(prefix);
   std::string lock_key;
   std::string bytes;
+  ASSIGN_OR_RETURN(bool found, reader.SeekInPrefix(ColumnFamily::kLock, prefix, prefix.size(), lock_key, bytes));
+  if (!found) return OkStatus();  // nearly always
+  std::string target;
   std::string user_key;
   std::string txn_id;
-  while (true) {
-    ASSIGN_OR_RETURN(const bool found,
-                     reader.SeekInPrefix(ColumnFamily::kLock, target, prefix.size(), lock_key, bytes));
-    if (!found) return OkStatus();
+  while (found) {
     LockStrength strength;
     if (!DecodeLockKey(lock_key, user_key, strength, txn_id)) return DataLossError("malformed lock key");
     LockRecord record;
     RETURN_IF_ERROR(DecodeLockRecord(lock_key, bytes, record));
     if (!f(strength, lock_key, bytes.size(), record)) return OkStatus();
     target.assign(lock_key).push_back('\0');
+    ASSIGN_OR_RETURN(found, reader.SeekInPrefix(ColumnFamily::kLock, target, prefix.size(), lock_key, bytes));
   }
+  return OkStatus();
 }
 
 // A key's newest version, as far as statistics care.

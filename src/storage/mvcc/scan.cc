@@ -39,7 +39,11 @@ class Scanner {
     has_locks_ = locks_->Valid();
     versions_ = reader_.NewIterator(ColumnFamily::kMvcc, {bounds_.lower, bounds_.upper});
     forward() ? versions_->SeekToFirst() : versions_->SeekToLast();
-    while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitKey());
+    if (forward() && !has_locks_) {
+      while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitUnlockedKey());
+    } else {
+      while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitKey());
+    }
     RETURN_IF_ERROR(versions_->status());
     if (!conflicts_.empty()) return LockConflictStatus(std::move(conflicts_));
     if (full_ && versions_->Valid()) RETURN_IF_ERROR(SetResume());
@@ -56,6 +60,30 @@ class Scanner {
   };
 
   bool forward() const { return options_.direction == ScanDirection::kForward; }
+
+  // The common case on its own: forward, no lock in the span, the key's newest version counts.
+  Status VisitUnlockedKey() {
+    const std::string_view key = versions_->key();
+    std::string_view prefix;
+    Timestamp ts;
+    if (!SplitVersionKey(key, prefix, ts)) return DataLossError("malformed version key");
+    if (ts > ts_) return VisitKey();
+    VersionValue version;
+    RETURN_IF_ERROR(DecodeVersionValue(key, versions_->value(), version));
+    prefix_.assign(prefix);
+    if (!version.tombstone) {
+      user_key_.clear();
+      if (!AppendUserKey(user_key_, prefix_)) return DataLossError("malformed version key");
+      Emit(version.payload);
+    }
+    // A prefix ends with its terminator: what begins with it belongs to it.
+    for (int steps = 0; steps < kStepsMax; ++steps) {
+      versions_->Next();
+      if (!versions_->Valid() || !versions_->key().starts_with(prefix_)) return OkStatus();
+    }
+    Leave();
+    return OkStatus();
+  }
 
   Status VisitKey() {
     std::string_view prefix;
