@@ -67,7 +67,7 @@ rocksdb::DBOptions MakeDbOptions(rocksdb::Env& env, const StoreOptions& options)
 
   db.db_write_buffer_size = 0;
   db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(options.memtable_bytes);
-  db.max_total_wal_size = 4 * options.memtable_bytes;
+  db.max_total_wal_size = 2 * options.memtable_bytes;
   db.max_background_jobs = 2;
   db.max_open_files = 512;
   db.bytes_per_sync = kMiB;
