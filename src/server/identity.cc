@@ -225,13 +225,10 @@ Status IdentityKeeper::CheckCluster(const runtime::Context& context) {
   for (const std::string& address : options_.join) {
     auto bytes = runtime_.transport().CallAddress(context.WithTimeout(kAskTimeout), address,
                                                   runtime::Method::kBootstrap, wire::Encode(question));
-    BootstrapResponse answer;
-    if (!bytes.ok() || !wire::Decode(*bytes, answer).ok() || answer.cluster_id.empty()) continue;
-    if (answer.cluster_id != ours->cluster_id) {
-      return FailedPreconditionError("the store in " + options_.folder + " belongs to cluster " + ours->cluster_id +
-                                     ", but the node at " + address + " is of cluster " + answer.cluster_id)
-          .WithHint("Use another --store for that cluster, or --join nodes of this one.");
-    }
+    if (bytes.status().code() != Code::kFailedPrecondition) continue;
+    return FailedPreconditionError("the store in " + options_.folder + " belongs to cluster " + ours->cluster_id +
+                                   ", but at " + address + ": " + std::string(bytes.status().message()))
+        .WithHint("Use another --store for that cluster, or --join nodes of this one.");
   }
   return OkStatus();
 }

@@ -7,7 +7,7 @@ import time
 from harness import processes, run as run_module, servers, writers as writers_module
 from harness.run import check
 
-GAP_MAX = 8.0
+GAP_MAX = 6.0
 
 
 def test(run):

@@ -51,7 +51,8 @@ class Transport {
   // The handler's Status comes back with code, SQLSTATE, message and error fields; payloads do not travel
   // (typed errors are part of the response messages that need them).
   virtual StatusOr<std::string> Call(const Context& context, NodeId to, Method method, std::string_view request) = 0;
-  // The same for a node known by its address only. The handler sees no sender.
+  // The same for a node known by its address only. The handler sees no sender. FailedPrecondition: a node of
+  // another cluster answers there.
   virtual StatusOr<std::string> CallAddress(const Context& context, std::string_view address, Method method,
                                             std::string_view request) = 0;
   // Best effort: may be lost, duplicated, reordered; never blocks; drops when the peer's queue is full.

@@ -40,6 +40,9 @@ struct MvccReadOptions {
   const std::vector<SequenceRange>* ignored = nullptr;
   // Versions and foreign intents in (ts, limit] are UncertaintyError (T11). At or below ts: no uncertainty.
   Timestamp uncertainty_limit;
+  // What the leaseholder's own clock knows of it (B35): a version whose origin (keys.h) lies above this was not
+  // committed when the reader began, so it is no uncertainty. Max: nothing is known.
+  Timestamp local_limit = Timestamp::Max();
   // Ids of transactions known to have been pending after the reader began: what they commit was not committed
   // before it, so their intents above ts are no uncertainty. Null: none.
   const std::vector<std::string>* seen_pending = nullptr;

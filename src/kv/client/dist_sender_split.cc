@@ -15,6 +15,7 @@ void MergeTxn(std::optional<Transaction>& into, const std::optional<Transaction>
   }
   into->meta.write_ts.Forward(from->meta.write_ts);
   into->read_ts.Forward(from->read_ts);
+  AddObserved(*into, *from);
 }
 
 // Adds the answer about a part of a request's span to what is there.

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kAmbiguityTimeout = 5s;
 constexpr int kCommitAttemptsMax = 16;
+constexpr int kRenamesMax = 8;
 
 const EndTxnResponse* EndOf(const BatchResponse& response) {
   return response.responses.empty() ? nullptr : std::get_if<EndTxnResponse>(&response.responses.back());
@@ -145,7 +146,12 @@ Status TxnCoordinator::CommitBuffered(const runtime::Context& context) {
   NumberRequests();
   const uint32_t first_sequence = txn().meta.sequence;
   BatchResponse response;
-  const Status status = SendAndRecover(context, DistSender::Pieces::kOne, response);
+  Status status = SendAndRecover(context, DistSender::Pieces::kOne, response);
+  // A commit that may have arrived is never sent again, so this says that it had no effect.
+  for (int attempt = 0; IsRecordGone(status) && attempt < kRenamesMax; ++attempt) {
+    Rename();
+    status = SendAndRecover(context, DistSender::Pieces::kOne, response);
+  }
   if (status.ok()) return FinishCommit(context, response);
   if (!ProvesNoCommit(status)) return ResolveAmbiguity(context, status);
   if (GetError<RangeKeyMismatchError>(status)) {  // more than one range's: intents first

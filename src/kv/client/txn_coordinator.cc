@@ -8,6 +8,7 @@
 namespace orrery::kv {
 namespace {
 
+constexpr int kRenamesMax = 8;
 constexpr int kResendsMax = 32;  // of one batch at later timestamps, before the caller decides
 
 Status RetryError(RetryReason reason, const TxnMeta& txn, Timestamp ts) {
@@ -37,6 +38,11 @@ bool IsReadOrWrite(const Request& request) {
 
 }  // namespace
 
+bool IsRecordGone(const Status& status) {
+  const auto* retry = GetError<TxnRetryError>(status);
+  return retry && retry->reason == RetryReason::kAbortedRecordGone;
+}
+
 TxnCoordinator::TxnCoordinator(CoordinatorEnv env, const TxnOptions& options)
     : env_(env),
       isolation_(options.isolation),
@@ -52,14 +58,19 @@ TxnCoordinator::~TxnCoordinator() {
   if (!locks_.empty()) env_.background.Enqueue({txn(), TxnStatus::kAborted, locks_.Normalised()});
 }
 
+std::string TxnCoordinator::NewId() const {
+  std::string id(storage::kTxnIdBytes, '\0');
+  for (size_t i = 0; i < storage::kTxnIdBytes; i += 8) {
+    const uint64_t bits = env_.random.Next();
+    std::copy_n(reinterpret_cast<const char*>(&bits), 8, id.data() + i);
+  }
+  return id;
+}
+
 // A fresh transaction: new id, nothing read, nothing locked.
 void TxnCoordinator::Reset() {
   Transaction fresh;
-  fresh.meta.id.resize(storage::kTxnIdBytes);
-  for (size_t i = 0; i < storage::kTxnIdBytes; i += 8) {
-    const uint64_t bits = env_.random.Next();
-    std::copy_n(reinterpret_cast<const char*>(&bits), 8, fresh.meta.id.data() + i);
-  }
+  fresh.meta.id = NewId();
   fresh.read_ts = env_.clock.Now();
   fresh.meta.write_ts = fresh.read_ts;
   fresh.meta.min_ts = fresh.read_ts;
@@ -67,6 +78,7 @@ void TxnCoordinator::Reset() {
   fresh.meta.isolation = uint8_t(isolation_);
   fresh.uncertainty_limit = env_.clock.UncertaintyLimit(fresh.read_ts);
   fresh.gateway = env_.options.routing.node;
+  fresh.started = fresh.read_ts;
   request_.header.txn = std::move(fresh);
   state_ = State::kOpen;
   last_sequence_ = 0;
@@ -85,8 +97,13 @@ std::string TxnCoordinator::id() const { return HexEncode(txn().meta.id); }
 
 Status TxnCoordinator::CheckUsable() {
   if (state_ == State::kOpen && heartbeat_) {
-    runtime::MutexLock lock(heartbeat_->mutex);
-    if (heartbeat_->aborted) state_ = State::kAborted;
+    bool aborted = false;
+    {
+      runtime::MutexLock lock(heartbeat_->mutex);
+      aborted = heartbeat_->aborted;
+    }
+    if (aborted && left_locks_) state_ = State::kAborted;
+    if (aborted && !left_locks_) Rename();
   }
   switch (state_) {
     case State::kOpen: return OkStatus();
@@ -120,8 +137,21 @@ void TxnCoordinator::TrackLocks(const Batch& batch) {
   heartbeat_ = env_.background.Register(txn());
 }
 
+// T16. A new leaseholder cannot tell what became of transactions that had no record yet, so they are over. As long
+// as nothing of this one stands on a disk it goes on under another id: only locks in memory are lost, and what was
+// written under them is conditional (B44).
+void TxnCoordinator::Rename() {
+  SpanSet locks = locks_;
+  env_.background.Unregister(heartbeat_);
+  env_.background.Enqueue({txn(), TxnStatus::kAborted, locks.Normalised()});
+  txn().meta.id = NewId();
+  txn().meta.min_ts = env_.clock.Now();
+  heartbeat_ = env_.background.Register(txn());
+}
+
 // The batch that would have locked them has failed as a whole, and it was the first to lock.
 void TxnCoordinator::ForgetLocks() {
+  left_locks_ = false;
   env_.background.Unregister(heartbeat_);
   heartbeat_.reset();
   locks_.Clear();
@@ -160,15 +190,27 @@ Status TxnCoordinator::Run(const runtime::Context& context, Batch& batch) {
 }
 
 Status TxnCoordinator::Send(const runtime::Context& context, Batch& batch) {
+  const bool nothing_left = !left_locks_;
   TrackLocks(batch);
+  // The record is written with the first of what it decides about: a change of lease then takes nothing away (T16).
+  const bool makes_record = nothing_left && left_locks_;
   request_.requests.swap(batch.requests);
+  if (makes_record) request_.requests.emplace_back(HeartbeatTxnRequest{});
   request_.header.wait = batch.wait;
   request_.header.max_keys = batch.max_keys;
   request_.header.max_bytes = batch.max_bytes;
   NumberRequests();
   const uint32_t first_sequence = txn().meta.sequence;
   BatchResponse response;
-  const Status status = SendAndRecover(context, DistSender::Pieces::kMany, response);
+  Status status = SendAndRecover(context, DistSender::Pieces::kMany, response);
+  for (int attempt = 0; makes_record && IsRecordGone(status) && attempt < kRenamesMax; ++attempt) {
+    Rename();
+    status = SendAndRecover(context, DistSender::Pieces::kMany, response);
+  }
+  if (makes_record) {
+    request_.requests.pop_back();
+    if (status.ok()) response.responses.pop_back();
+  }
   request_.requests.swap(batch.requests);
   if (!status.ok()) return Failed(batch.requests, first_sequence, status);
   NoteReads(batch.requests, response.responses);
@@ -185,6 +227,7 @@ Status TxnCoordinator::SendAndRecover(const runtime::Context& context, DistSende
     response = env_.sender.Route(context, request_, pieces);
     if (response.txn && response.txn->meta.id == txn().meta.id) {
       txn().meta.write_ts.Forward(response.txn->meta.write_ts);
+      AddObserved(txn(), *response.txn);
       if (response.txn->read_ts > txn().read_ts && MayMoveReads()) MoveTo(response.txn->read_ts);
     }
     if (!response.error) return OkStatus();
@@ -203,8 +246,11 @@ Status TxnCoordinator::Recover(const runtime::Context& context, const Status& er
     MoveTo(to);
     return OkStatus();
   }
-  // REPEATABLE READ keeps its snapshot: the conflict is the user's (40001). READ COMMITTED restarts the statement.
-  if (isolation_ != IsolationLevel::kSerializable) return error;
+  // READ COMMITTED restarts the statement. REPEATABLE READ keeps its snapshot: a conflict is the user's (40001). A
+  // clock's uncertainty is not: a later snapshot in which nothing that was read has changed is the same to him.
+  const bool refreshes = isolation_ == IsolationLevel::kSerializable ||
+                         (isolation_ == IsolationLevel::kRepeatableRead && retry->reason == RetryReason::kUncertainty);
+  if (!refreshes) return error;
   if (Status s = Refresh(context, to); !s.ok()) {
     return GetError<TxnRetryError>(s) && !GetError<TxnRetryError>(s)->aborted() ? error : s;
   }
@@ -236,7 +282,7 @@ void TxnCoordinator::NoteReads(const std::vector<Request>& requests, const std::
     if (!scan && !get && !cput) continue;
     txn_has_read_ = true;
     statement_has_read_ = true;
-    if (isolation_ != IsolationLevel::kSerializable) continue;
+    if (isolation_ == IsolationLevel::kReadCommitted) continue;
     if (!scan) {
       reads_.Add(get ? get->key : cput->key, "");
       continue;
@@ -279,6 +325,8 @@ void TxnCoordinator::BeginStatement() {
   statement_has_read_ = false;
   MoveTo(env_.clock.Now());
   txn().uncertainty_limit = env_.clock.UncertaintyLimit(txn().read_ts);
+  txn().started = txn().read_ts;
+  txn().observed.clear();
 }
 
 Status TxnCoordinator::RestartStatement(const runtime::Context&, const Status& retry_error) {

@@ -36,6 +36,9 @@ struct CoordinatorEnv {
   Background& background;
 };
 
+// The transaction has no record, and none can be made for it any more (T16).
+bool IsRecordGone(const Status& status);
+
 class TxnCoordinator : public Txn {
  public:
   TxnCoordinator(CoordinatorEnv env, const TxnOptions& options);
@@ -70,7 +73,9 @@ class TxnCoordinator : public Txn {
 
   // Stages.
   Status CheckUsable();
+  std::string NewId() const;
   void Reset();
+  void Rename();
   Status Send(const runtime::Context& context, Batch& batch);
   void TrackLocks(const Batch& batch);
   void ForgetLocks();
@@ -114,7 +119,7 @@ class TxnCoordinator : public Txn {
   WriteBuffer buffer_;
   bool left_locks_ = false;  // intents or replicated locks stand, of this or an earlier epoch
   SpanSet locks_;
-  SpanSet reads_;             // SERIALIZABLE only
+  SpanSet reads_;             // not of READ COMMITTED
   Timestamp refreshed_to_;    // all reads hold up to here
   bool txn_has_read_ = false;
   bool statement_has_read_ = false;

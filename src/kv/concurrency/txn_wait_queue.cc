@@ -10,6 +10,8 @@
 namespace orrery::kv {
 namespace {
 
+// Edges of a cycle's far side are as old as the polls that carried them here: a wait that is over may show this often.
+constexpr int kSightingsMin = 3;
 constexpr size_t kEdgesMax = 1024;  // of one answer; a longer list is cut, the cycle is found a poll later
 
 // The transactions on a way from `from` to `to` along the edges, both included; empty if there is none.
@@ -82,7 +84,8 @@ TxnWaitQueue::Verdict TxnWaitQueue::Report(PushWaiter& waiter, const TxnRecord& 
   std::vector<std::string> cycle;
   for (const TxnMeta& member : members) cycle.push_back(member.id);
   std::sort(cycle.begin(), cycle.end());
-  const bool confirmed = !cycle.empty() && cycle == waiter.cycle_;  // T21: seen again
+  waiter.cycle_seen_ = cycle.empty() ? 0 : cycle == waiter.cycle_ ? waiter.cycle_seen_ + 1 : 1;
+  const bool confirmed = waiter.cycle_seen_ >= kSightingsMin;  // T21: seen again
   waiter.cycle_ = std::move(cycle);
   if (!confirmed) return Verdict::kWait;
   const bool victim = std::all_of(members.begin(), members.end(), [&](const TxnMeta& member) {

@@ -58,7 +58,8 @@ class ReplicaHost {
   virtual void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
                               CycleOutput& out) = 0;
   // Stages the initial state of a split's right half, or its removal if it is known to be gone here.
-  virtual void StageRightHalf(const Command& command, const Lease& left_lease, storage::WriteBatch& effects) = 0;
+  virtual void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
+                              storage::WriteBatch& effects) = 0;
   virtual void OnDescriptorChanged(const RangeDescriptor& descriptor) = 0;
   // Inside a cycle: a RaftSnapshot must be sent to this peer.
   virtual void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) = 0;

@@ -27,8 +27,10 @@ struct AppliedStateRecord {
   storage::MvccStats stats;
   Timestamp gc_threshold;
   Timestamp closed_ts;
+  Timestamp write_ts_max;            // of all commands: who gets the state by a RaftSnapshot is no further behind
   template <class V> void Visit(V& v) {
     v(1, index); v(2, term); v(3, lease_applied_index); v(4, stats); v(5, gc_threshold); v(6, closed_ts);
+    v(7, write_ts_max);
   }
 };
 

@@ -72,6 +72,10 @@ struct Replica::Attempt {
   bool one_phase = false;
   Timestamp read_floor;   // the transaction's reads were moved here
   EndTxnLatches end_latches = EndTxnLatches::kOwn;
+  Timestamp arrived;      // our clock's reading when the batch came (B35)
+  Timestamp local_limit;  // what it proves of the uncertainty interval
+  std::vector<std::string> seen_pending;  // see PendingRequest; for the next evaluation
+  std::optional<storage::LockConflict> ask_about;  // out: whose intent is uncertain until its record is asked
   Timestamp retry_above;  // out: evaluate again at least there
   bool retry_without_one_phase = false;
   bool push_waited = false;       // out: the pushee's record may have changed, look again
@@ -181,6 +185,7 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   attempt.writes = HasWrites(batch);
   attempt.one_phase = eval::IsOnePhase(batch);
   if (attempt.one_phase) attempt.end_latches = EndTxnLatches::kAsWritten;
+  attempt.arrived = host_.clock().Peek();
   attempt.push_deadline = host_.mono_clock().MonoNow() + kPushWaitMax;
   Timestamp floor;
   for (int i = 0; i < kAttemptsMax; ++i) {
@@ -195,8 +200,13 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
     RETURN_IF_ERROR(WaitForPromise(context, header.txn ? header.txn->read_ts : attempt.base_ts));
     attempt.retry_above = {};
     attempt.push_waited = false;
+    attempt.ask_about.reset();
     const Status status = ExecuteOnce(context, batch, attempt, response);
     if (attempt.push_waited && status.ok()) continue;
+    if (attempt.ask_about) {
+      RETURN_IF_ERROR(AskAboutIntent(context, attempt));
+      continue;
+    }
     if (!attempt.retry_above.IsZero()) {
       floor = attempt.retry_above;
       continue;
@@ -209,6 +219,32 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
     return status;
   }
   return UnavailableError("the request was disturbed too often");
+}
+
+// T11: an intent in the uncertainty interval is a value only if its transaction has committed. Pending now, it was
+// not committed when the reader began.
+Status Replica::AskAboutIntent(const runtime::Context& context, Attempt& attempt) {
+  const storage::LockConflict& intent = *attempt.ask_about;
+  BatchRequest batch;
+  batch.header.now = host_.clock().Peek();
+  batch.header.gateway = host_.node();
+  batch.requests.emplace_back(PushTxnRequest{.pushee = intent.txn, .type = PushType::kQuery});
+  const BatchResponse response = host_.sender().Send(context, batch);
+  if (response.error) return ToStatus(*response.error);
+  const auto* answer = response.responses.empty() ? nullptr : std::get_if<PushTxnResponse>(&response.responses[0]);
+  if (!answer) return InternalError("a push was answered with something else");
+  const TxnRecord& record = answer->pushee;
+  if (record.status == TxnStatus::kPending || record.status == TxnStatus::kStaging) {
+    attempt.seen_pending.push_back(intent.txn.id);
+    return OkStatus();
+  }
+  ResolveIntentRequest resolve{.span = {intent.key, ""}, .txn = intent.txn, .status = record.status,
+                               .ignored = record.ignored};
+  resolve.txn.write_ts = record.meta.write_ts;
+  resolve.txn.epoch = std::max(resolve.txn.epoch, record.meta.epoch);
+  std::vector<ResolveIntentRequest> requests;
+  requests.push_back(std::move(resolve));
+  return ResolveLocks(context, std::move(requests));
 }
 
 Status Replica::CheckRouting(const BatchRequest& batch) const {
@@ -243,6 +279,9 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     if (attempt.one_phase) write_ts.Forward(reads_.GetRecordMark(txn->meta.id).pushed_to);
     attempt.txn.write_ts = write_ts;
     attempt.read_ts = std::max(txn->read_ts, attempt.read_floor);
+    // B35: an earlier leaseholder's clock may have been ahead of ours until our lease began.
+    attempt.local_limit = ObservedAt(*txn, host_.node()).value_or(attempt.arrived);
+    attempt.local_limit.Forward(lease_.start);
   } else {
     attempt.read_ts = write_ts;
   }
@@ -255,6 +294,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
   const auto before = descriptor();
   if (!before) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
   attempt.request = NewPendingRequest(batch, attempt.base_ts, *before, attempt.end_latches);
+  attempt.request->seen_pending = attempt.seen_pending;
   Status status = Admit(context, *attempt.request, nullptr);
   while (status.ok()) {
     {
@@ -290,6 +330,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     e.write_ts = attempt.write_ts;
     e.one_phase = attempt.one_phase;
     e.seen_pending = &request->seen_pending;
+    if (batch.header.txn) e.local_limit = attempt.local_limit;
     size_t failed = 0;
     if (!(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
     if (status.ok()) {
@@ -327,6 +368,12 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
         status = OkStatus();
         continue;
       }
+    }
+    if (const auto* uncertain = status.payload<storage::UncertaintyError>();
+        uncertain && uncertain->intent) {
+      attempt.ask_about = uncertain->intent;
+      attempt.seen_pending = request->seen_pending;
+      break;
     }
     if (GetError<ConditionFailedError>(status)) {  // it tells what was read (B46)
       KvError error = FromStatus(status);
@@ -379,6 +426,7 @@ void Replica::FillResponse(const BatchRequest& batch, const Attempt& attempt, ev
     response.txn->read_ts.Forward(attempt.read_ts);
     response.txn->meta.write_ts.Forward(attempt.txn.write_ts);
     response.txn->meta.sequence = batch.header.txn->meta.sequence;
+    if (!ObservedAt(*response.txn, host_.node())) response.txn->observed.push_back({host_.node(), attempt.arrived});
   } else {
     response.ts = attempt.writes ? e.write_ts : attempt.read_ts;
   }

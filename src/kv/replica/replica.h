@@ -95,6 +95,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status WaitForPromise(const runtime::Context& context, Timestamp ts);
   bool MayServeAt(Timestamp ts);
   Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
+  Status AskAboutIntent(const runtime::Context& context, Attempt& attempt);
   Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
                      BatchResponse& response);
   Status CheckRouting(const BatchRequest& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -112,7 +113,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status Admit(const runtime::Context& context, PendingRequest& request,
                const std::vector<storage::LockConflict>* conflicts);
   Status WaitWoken(const runtime::Context& context, PendingRequest& request, MonoTime until);
+  bool IsOutdated(const PendingRequest& request, const LockWait& target) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status PushHolder(const runtime::Context& context, PendingRequest& request, const LockWait& target);
+  Status NotePushed(PendingRequest& request, const LockWait& target, const BatchResponse& response);
   Status ResolveLocks(const runtime::Context& context, std::vector<ResolveIntentRequest> requests);
   Status WaitForPushee(const runtime::Context& context, const PushTxnRequest& push, PendingRequest& request,
                        MonoTime until);

@@ -83,6 +83,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
   state_.stats += command.stats_delta;
   state_.gc_threshold.Forward(command.gc_threshold);
   state_.closed_ts.Forward(command.closed_ts);
+  state_.write_ts_max.Forward(command.write_ts);
   host_.clock().Forward(command.write_ts);
   if (command.truncate.index) log_.StageTruncation(out.effects, command.truncate);
   if (command.split) ApplySplit(command, out);
@@ -114,7 +115,7 @@ void Replica::ApplyLease(const Lease& lease, CycleOutput& out) {
 // A4, R3. The right half's state goes into the same batch; its replica is made when that is written.
 void Replica::ApplySplit(const Command& command, CycleOutput& out) {
   const SplitTrigger& split = *command.split;
-  host_.StageRightHalf(command, current_lease_, out.effects);
+  host_.StageRightHalf(command, current_lease_, state_, out.effects);
   state_.stats -= command.right_stats;
   current_descriptor_ = std::make_shared<const RangeDescriptor>(split.left);
   PutRecord(out.effects, ColumnFamily::kState, local_keys::Descriptor(range_), split.left);

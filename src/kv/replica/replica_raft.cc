@@ -39,6 +39,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
   config.initial_read_promise = read_promise;
   ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config, log_));
   host_.clock().Forward(current_lease_.start);
+  host_.clock().Forward(state_.write_ts_max);
   MutexLock lock(mutex_);
   descriptor_ = current_descriptor_;
   lease_ = current_lease_;
@@ -64,6 +65,7 @@ Status Replica::ReloadAfterInstall() {
   if (!found.ok()) return found.status();
   log_.SetApplied({state_.index, state_.term}, membership_);
   host_.clock().Forward(current_lease_.start);
+  host_.clock().Forward(state_.write_ts_max);
   MutexLock lock(mutex_);
   descriptor_ = current_descriptor_;
   lease_ = current_lease_;

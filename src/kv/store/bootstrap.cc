@@ -44,6 +44,7 @@ void StageInitialRange(storage::WriteBatch& batch, const InitialRange& range) {
   applied.stats = range.stats;
   applied.gc_threshold = range.gc_threshold;
   applied.closed_ts = range.closed_ts;
+  applied.write_ts_max = range.write_ts_max;
   PutRecord(batch, ColumnFamily::kState, local_keys::Descriptor(id), range.descriptor);
   PutRecord(batch, ColumnFamily::kState, local_keys::AppliedState(id), applied);
   PutRecord(batch, ColumnFamily::kState, local_keys::LeaseRecord(id), range.lease);
@@ -78,8 +79,8 @@ Status BootstrapStore(storage::Engine& engine, StoreId store, std::vector<Replic
   Lease lease;
   lease.start = ts;
   lease.term = kInitialTerm;
-  StageInitialRange(batch, {first, self, lease, stats, {}, {}, {}});
-  StageInitialRange(batch, {second, self, lease, {}, {}, {}, {}});
+  StageInitialRange(batch, {.descriptor = first, .self = self, .lease = lease, .stats = stats, .write_ts_max = ts});
+  StageInitialRange(batch, {.descriptor = second, .self = self, .lease = lease, .write_ts_max = ts});
   return engine.Write(batch, storage::SyncMode::kSync);
 }
 

@@ -13,6 +13,7 @@ struct InitialRange {
   storage::MvccStats stats;
   Timestamp gc_threshold;
   Timestamp closed_ts;
+  Timestamp write_ts_max;
   raft::HardState hard_state;  // of an uninitialised replica that voted already (B20); default: none
 };
 // Everything but the data.

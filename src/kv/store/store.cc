@@ -280,7 +280,8 @@ StatusOr<RangeDigest> StoreImpl::Digest(RangeId range) const {
 
 // ---- Splits, inside a cycle.
 
-void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, storage::WriteBatch& effects) {
+void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
+                               storage::WriteBatch& effects) {
   const RangeDescriptor& right = command.split->right;
   const ReplicaDescriptor* self = right.FindNode(options_.node);
   TombstoneRecord tombstone;
@@ -292,7 +293,9 @@ void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, 
                         local_keys::TxnRecordsStart(right.end));
     return;
   }
-  InitialRange initial{right, self->replica, left_lease, command.right_stats, {}, {}, {}};
+  InitialRange initial{.descriptor = right, .self = self->replica, .lease = left_lease, .stats = command.right_stats,
+                       .gc_threshold = left_state.gc_threshold, .closed_ts = left_state.closed_ts,
+                       .write_ts_max = left_state.write_ts_max};  // R3
   initial.lease.term = kInitialTerm;
   const auto* holder = right.FindNode(left_lease.holder.node);
   initial.lease.holder = holder ? *holder : ReplicaDescriptor();

@@ -61,7 +61,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   Timestamp initial_read_promise() const override { return initial_read_promise_; }
   void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
                       CycleOutput& out) override;
-  void StageRightHalf(const Command& command, const Lease& left_lease, storage::WriteBatch& effects) override;
+  void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
+                      storage::WriteBatch& effects) override;
   void OnDescriptorChanged(const RangeDescriptor& descriptor) override;
   void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) override;
   Status InstallStagedSnapshot(Replica& replica, const raft::SnapshotMeta& meta) override;

@@ -8,8 +8,11 @@ namespace {
 bool IsFinal(TxnStatus status) { return status == TxnStatus::kCommitted || status == TxnStatus::kAborted; }
 
 KvError Retry(RetryReason reason, const TxnMeta& txn, Timestamp retry_ts) {
+  std::string detail;
+  if (reason == RetryReason::kAbortedByPusher) detail = "Another transaction has ended this one.";
+  if (reason == RetryReason::kAbortedRecordGone) detail = "The range of its first lock has changed hands since it began.";
   KvError error;
-  error.detail = TxnRetryError{reason, txn.id, retry_ts, ""};
+  error.detail = TxnRetryError{reason, txn.id, retry_ts, std::move(detail)};
   return error;
 }
 
@@ -118,7 +121,7 @@ EndTxnResult EndTxn(const std::optional<TxnRecord>& record, const RecordMark& ma
     return result;
   }
   if (record && record->meta.epoch > txn.meta.epoch) {  // a message of an earlier life of the transaction
-    return Failed(Retry(RetryReason::kUnknown, txn.meta, record->meta.write_ts));
+    return Failed(Retry(RetryReason::kAbortedByPusher, txn.meta, record->meta.write_ts));
   }
   // T16: without a record and with a mark that covers its beginning, nobody here knows how it ended.
   if (!record) {

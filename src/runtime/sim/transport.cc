@@ -241,8 +241,10 @@ void Exchange::Arrive(const std::shared_ptr<SimCall>& call, NodeId expected, con
   Incarnation* target = place.listening;
   const Duration back = world_.weather.Delay(place.node, sender);
   if (!target || target->fenced()) return FinishLater(call, back, UnavailableError("nobody listens at " + address));
-  if (!target->sim_transport().Accepts(expected, call->caller->sim_transport().cluster_id()))
-    return FinishLater(call, back, UnavailableError("another node answers at " + address));
+  if (!target->sim_transport().Accepts(expected, call->caller->sim_transport().cluster_id())) {
+    const std::string text = "another node answers at " + address;
+    return FinishLater(call, back, expected ? UnavailableError(text) : FailedPreconditionError(text));
+  }
   call->callee = target;
   target->sim_transport().DeliverCall(call, bytes);
 }

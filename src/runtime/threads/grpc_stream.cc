@@ -69,7 +69,7 @@ StatusOr<std::string> ClientStream::Call(const Context& context, Method method, 
   FrameHeader header{FrameKind::kCall, method, 0, TimeoutMs(context)};
   {
     RawLock lock(mutex_);
-    if (state_ == State::kBroken) return UnavailableError("not connected to " + address_ + ": " + break_reason_);
+    if (state_ == State::kBroken) return Status(break_code_, "not connected to " + address_ + ": " + break_reason_);
     if (outbox_.bytes() > queue_bytes_max_) return UnavailableError("queue to " + address_ + " is full");
     header.call_id = ++last_call_id_;
     calls_.emplace(header.call_id, call);
@@ -134,10 +134,13 @@ void ClientStream::MaybeWrite() {
   else if (writing_) StartWrite(&write_buffer_);
 }
 
-void ClientStream::Break(std::string_view reason) {
+void ClientStream::Break(std::string_view reason, Code code) {
   {
     RawLock lock(mutex_);
-    if (state_ != State::kBroken) break_reason_ = reason;
+    if (state_ != State::kBroken) {
+      break_reason_ = reason;
+      break_code_ = code;
+    }
     state_ = State::kBroken;
     outbox_.Clear();
   }
@@ -150,8 +153,11 @@ Status ClientStream::CheckServer() const {
   if (metadata.find(kNodeKey) == metadata.end()) return UnavailableError("no node answers there");
   const std::string node = MetadataOf(metadata, kNodeKey);
   const std::string cluster = MetadataOf(metadata, kClusterKey);
-  if (!self_.cluster_id.empty() && !cluster.empty() && cluster != self_.cluster_id)
-    return UnavailableError("a node of another cluster (" + cluster + ") answers there");
+  if (!self_.cluster_id.empty() && !cluster.empty() && cluster != self_.cluster_id) {
+    // Who asks an address wants to know; who calls a node tries another one.
+    return Status(expected_ ? Code::kUnavailable : Code::kFailedPrecondition,
+                  "a node of another cluster (" + cluster + ") answers there");
+  }
   if (expected_ && node != ToString(expected_))
     return UnavailableError("expected node " + ToString(expected_) + ", but node " + node + " answers there");
   return OkStatus();
@@ -160,7 +166,7 @@ Status ClientStream::CheckServer() const {
 void ClientStream::OnReadInitialMetadataDone(bool ok) {
   if (!ok) return Break("not connected");
   const Status server = CheckServer();
-  if (!server.ok()) return Break(server.message());
+  if (!server.ok()) return Break(server.message(), server.code());
   {
     RawLock lock(mutex_);
     if (state_ == State::kConnecting) state_ = State::kReady;
@@ -209,22 +215,25 @@ void ClientStream::OnWriteDone(bool ok) {
 void ClientStream::OnDone(const grpc::Status& status) {
   std::map<uint64_t, std::shared_ptr<PendingCall>> calls;
   std::string reason;
+  Code code;
   {
     RawLock lock(mutex_);
     state_ = State::kBroken;
+    code = break_code_;
     calls.swap(calls_);
-    const bool ours = status.error_code() == grpc::StatusCode::CANCELLED && !break_reason_.empty();
+    const bool ours = (status.error_code() == grpc::StatusCode::CANCELLED && !break_reason_.empty()) ||
+                      code != Code::kUnavailable;
     reason = address_ + ": " + (ours ? break_reason_ : status.error_message());
   }
   for (auto& [id, call] : calls) {
     if (call->written) call->reply.Set({AmbiguousError("connection lost before the answer of " + reason), ""});
-    else call->reply.Set({UnavailableError("not connected to " + reason), ""});
+    else call->reply.Set({Status(code, "not connected to " + reason), ""});
   }
   // The transport must see the end only after this object's hold on the channel is gone: the last channel may
   // not be destroyed by gRPC's own thread. So *this may end within these two lines.
   const auto on_ended = events_.on_ended;
   self_reference_.reset();
-  on_ended(UnavailableError(reason));
+  on_ended(Status(code, reason));
 }
 
 // ---- ServerStream
@@ -232,10 +241,10 @@ void ClientStream::OnDone(const grpc::Status& status) {
 void ServerStream::Start(grpc::CallbackServerContext& context, const NodeIdentity& self) {
   self_reference_ = shared_from_this();
   const std::string cluster = MetadataOf(context.client_metadata(), kClusterKey);
-  if (!cluster.empty() && !self.cluster_id.empty() && cluster != self.cluster_id)
-    return End({grpc::StatusCode::FAILED_PRECONDITION, "this node belongs to another cluster"});
   context.AddInitialMetadata(kNodeKey, ToString(self.node));
   context.AddInitialMetadata(kClusterKey, self.cluster_id);
+  if (!cluster.empty() && !self.cluster_id.empty() && cluster != self.cluster_id)
+    return End({grpc::StatusCode::FAILED_PRECONDITION, "this node belongs to another cluster"});
   StartSendInitialMetadata();  // tells the caller who we are before it sends anything
   StartRead(&read_buffer_);
 }

@@ -102,7 +102,7 @@ class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
 
   bool Enqueue(uint64_t call_id, std::string frame);
   void MaybeWrite();
-  void Break(std::string_view reason);
+  void Break(std::string_view reason, Code code = Code::kUnavailable);
   void HandleAnswers(std::string_view batch);
   Status CheckServer() const;
 
@@ -122,6 +122,7 @@ class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   bool writing_ = false;
   bool hold_released_ = false;
   std::string break_reason_;
+  Code break_code_ = Code::kUnavailable;
   Outbox outbox_;
   uint64_t last_call_id_ = 0;
   std::map<uint64_t, std::shared_ptr<PendingCall>> calls_;

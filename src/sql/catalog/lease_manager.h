@@ -29,14 +29,17 @@ class TableLease {
   explicit TableLease(TablePtr t) : table(std::move(t)) {}
   const TablePtr table;
 
-  // False if the lease has ended.
+  // False if the lease has ended: its users only become fewer, as somebody waits for that.
   bool Pin() {
-    if ((users_.fetch_add(1) & kEnded) == 0) return true;
-    Unpin();
+    uint64_t users = users_.load();
+    while ((users & kEnded) == 0) {
+      if (users_.compare_exchange_weak(users, users + 1)) return true;
+    }
     return false;
   }
-  // True if this was the last user of an ended lease: somebody waits for it.
-  bool Unpin() { return users_.fetch_sub(1) == kEnded + 1; }
+  // True if the lease has ended: somebody may wait for this user to go. (Not only for the last one: a schema change
+  // may use the table itself.)
+  bool Unpin() { return (users_.fetch_sub(1) & kEnded) != 0; }
   void End() { users_.fetch_or(kEnded); }
   // The node's lease lapsed at `deadline`: later commits are void.
   void Lapse(Timestamp deadline) {

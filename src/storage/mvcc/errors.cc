@@ -47,8 +47,9 @@ Status LockConflictStatus(std::vector<LockConflict> locks) {
 Status WriteTooOldStatus(std::string_view key, Timestamp actual_ts) {
   return WithPayload<WriteTooOldError>(Code::kAborted, kSerializationFailure, std::string(key), actual_ts);
 }
-Status UncertaintyStatus(std::string_view key, Timestamp value_ts) {
-  return WithPayload<UncertaintyError>(Code::kAborted, kSerializationFailure, std::string(key), value_ts);
+Status UncertaintyStatus(std::string_view key, Timestamp value_ts, std::optional<LockConflict> intent) {
+  return WithPayload<UncertaintyError>(Code::kAborted, kSerializationFailure, std::string(key), value_ts,
+                                       std::move(intent));
 }
 Status RefreshFailedStatus(std::string_view key, Timestamp ts, std::optional<LockConflict> intent) {
   return WithPayload<RefreshFailedError>(Code::kAborted, kSerializationFailure, std::string(key), ts,

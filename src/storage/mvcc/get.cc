@@ -40,6 +40,49 @@ StatusOr<bool> ReadIntent(const Reader& reader, std::string_view prefix, LockRec
   return true;
 }
 
+namespace {
+
+std::string WithSuffix(std::string_view prefix, Timestamp ts) {
+  std::string key;
+  key.reserve(prefix.size() + kVersionSuffixBytes);
+  key.append(prefix);
+  AppendVersionSuffix(key, ts);
+  return key;
+}
+
+}  // namespace
+
+// Origins are in the order of the versions, so the oldest version decides.
+StatusOr<bool> HasUncertainVersion(const Reader& reader, std::string_view prefix, Timestamp ts,
+                                   const MvccReadOptions& options, std::optional<Timestamp> hidden) {
+  const auto it = reader.NewIterator(
+      ColumnFamily::kMvcc, {WithSuffix(prefix, options.uncertainty_limit), WithSuffix(prefix, ts)});
+  std::string_view found;
+  Timestamp at;
+  for (it->SeekToLast(); it->Valid(); it->Prev()) {
+    if (!SplitVersionKey(it->key(), found, at)) return DataLossError("malformed version key");
+    if (hidden && at == *hidden) continue;
+    VersionValue version;
+    RETURN_IF_ERROR(DecodeVersionValue(it->key(), it->value(), version));
+    return version.origin.value_or(at) <= options.local_limit;
+  }
+  RETURN_IF_ERROR(it->status());
+  return false;
+}
+
+StatusOr<bool> IsUncertainIntent(const Reader& reader, std::string_view prefix, const LockRecord& intent,
+                                 const MvccReadOptions& options) {
+  if (SeenPending(options, intent.txn)) return false;
+  if (intent.txn.write_ts <= options.local_limit) return true;
+  const std::string key = WithSuffix(prefix, intent.txn.write_ts);
+  std::string bytes;
+  ASSIGN_OR_RETURN(const bool found, reader.GetInto(ColumnFamily::kMvcc, key, bytes));
+  if (!found) return DataLossError("intent without its provisional value");
+  VersionValue version;
+  RETURN_IF_ERROR(DecodeVersionValue(key, bytes, version));
+  return version.origin && *version.origin <= options.local_limit;
+}
+
 }  // namespace internal
 
 namespace {
@@ -89,9 +132,14 @@ class PointReader {
         return std::optional<MvccValue>(MvccValue{view.history->value, intent.txn.write_ts});
       case Kind::kOwnHidden: return ReadCommitted(Limit(), intent.txn.write_ts);
       case Kind::kForeignAbove:
-        if (intent.txn.write_ts <= Limit() && options_.lock_policy != LockPolicy::kInconsistent &&
-            !internal::SeenPending(options_, intent.txn)) {
-          return UncertaintyStatus(key_, intent.txn.write_ts);
+        if (intent.txn.write_ts <= Limit() && options_.lock_policy != LockPolicy::kInconsistent) {
+          ASSIGN_OR_RETURN(const bool uncertain,
+                           internal::IsUncertainIntent(reader_, std::string_view(target_).substr(0, prefix_bytes_),
+                                                       intent, options_));
+          if (uncertain) {
+            return UncertaintyStatus(key_, intent.txn.write_ts,
+                                     internal::ConflictOf(key_, intent, LockStrength::kIntent));
+          }
         }
         return ReadCommitted(Limit(), intent.txn.write_ts);
       case Kind::kForeignBelow:
@@ -125,11 +173,12 @@ class PointReader {
       if (result.ts.IsZero()) return std::optional<MvccValue>();
       from = result.ts.Prev();
     }
-    if (result.ts > ts_) {
-      if (options_.strength != LockStrength::kNone) return WriteTooOldStatus(key_, result.ts.Next());
-      return UncertaintyStatus(key_, result.ts);
-    }
-    return Finish(std::move(result));
+    if (result.ts <= ts_) return Finish(std::move(result));
+    if (options_.strength != LockStrength::kNone) return WriteTooOldStatus(key_, result.ts.Next());
+    const std::string_view prefix = std::string_view(target_).substr(0, prefix_bytes_);
+    ASSIGN_OR_RETURN(const bool uncertain, internal::HasUncertainVersion(reader_, prefix, ts_, options_, hidden));
+    if (uncertain) return UncertaintyStatus(key_, result.ts);
+    return ReadCommitted(ts_, hidden);
   }
 
   Result ReadProvisional(const LockRecord& intent) {

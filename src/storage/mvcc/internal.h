@@ -41,6 +41,14 @@ inline bool SeenPending(const MvccReadOptions& options, const TxnMeta& txn) {
   return false;
 }
 
+// T11, B35. Whether a version in (ts, options.uncertainty_limit] may have been committed before the reader began.
+// `hidden`: a provisional version that is left out.
+StatusOr<bool> HasUncertainVersion(const Reader& reader, std::string_view prefix, Timestamp ts,
+                                   const MvccReadOptions& options, std::optional<Timestamp> hidden);
+// The same of a foreign intent above the reader's timestamp and at or below the limit.
+StatusOr<bool> IsUncertainIntent(const Reader& reader, std::string_view prefix, const LockRecord& intent,
+                                 const MvccReadOptions& options);
+
 // Aborted if the reader's epoch is older than the intent's.
 StatusOr<IntentView> ViewIntent(const LockRecord& intent, Timestamp ts, const TxnMeta* txn,
                                 const std::vector<SequenceRange>* ignored);

@@ -22,6 +22,7 @@ constexpr char kSharedByte = '\x03';
 constexpr size_t kChecksumBytes = 4;
 constexpr uint8_t kTombstoneFlag = 1;
 constexpr uint8_t kWriterFlag = 2;
+constexpr uint8_t kOriginFlag = 4;
 
 uint32_t ChecksumOf(std::string_view key, std::string_view bytes) {
   return uint32_t(Hash64(bytes, Hash64(key)));
@@ -161,11 +162,16 @@ std::string EncodeVersionValue(std::string_view version_key, const VersionValue&
   out.reserve(kChecksumBytes + 1 + value.writer.size() + 5 + value.payload.size());
   out.resize(kChecksumBytes);
   const bool has_writer = !value.writer.empty();
-  out.push_back(char((value.tombstone ? kTombstoneFlag : 0) | (has_writer ? kWriterFlag : 0)));
+  out.push_back(char((value.tombstone ? kTombstoneFlag : 0) | (has_writer ? kWriterFlag : 0) |
+                     (value.origin ? kOriginFlag : 0)));
   if (has_writer) {
     ORRERY_ASSERT(value.writer.size() == kTxnIdBytes, "a transaction id has 16 bytes");
     out.append(value.writer);
     wire::AppendVarint(out, value.writer_sequence);
+  }
+  if (value.origin) {
+    wire::AppendVarint(out, uint64_t(value.origin->wall_ns));
+    wire::AppendVarint(out, value.origin->logical);
   }
   out.append(value.payload);
   SetChecksum(version_key, out);
@@ -176,7 +182,7 @@ Status DecodeVersionValue(std::string_view version_key, std::string_view bytes, 
   if (!TakeChecksum(version_key, bytes) || bytes.empty()) return Damaged("version", version_key);
   const uint8_t flags = uint8_t(bytes[0]);
   bytes.remove_prefix(1);
-  if ((flags & ~(kTombstoneFlag | kWriterFlag)) != 0) return Damaged("version", version_key);
+  if ((flags & ~(kTombstoneFlag | kWriterFlag | kOriginFlag)) != 0) return Damaged("version", version_key);
   value = {};
   value.tombstone = (flags & kTombstoneFlag) != 0;
   if ((flags & kWriterFlag) != 0) {
@@ -186,6 +192,12 @@ Status DecodeVersionValue(std::string_view version_key, std::string_view bytes, 
     uint64_t sequence = 0;
     if (!wire::ReadVarint(bytes, sequence)) return Damaged("version", version_key);
     value.writer_sequence = uint32_t(sequence);
+  }
+  if ((flags & kOriginFlag) != 0) {
+    uint64_t wall = 0;
+    uint64_t logical = 0;
+    if (!wire::ReadVarint(bytes, wall) || !wire::ReadVarint(bytes, logical)) return Damaged("version", version_key);
+    value.origin = Timestamp{int64_t(wall), uint32_t(logical)};
   }
   value.payload = bytes;
   return OkStatus();

@@ -132,7 +132,10 @@ class Resolver {
   }
 
   // Puts `version` at the update's timestamp in place of the loaded provisional one.
-  void ReplaceProvisional(const HeldLock& lock, const VersionValue& version) {
+  void ReplaceProvisional(const HeldLock& lock, VersionValue version) {
+    // B35: our clock may not have come to the new timestamp by the time the transaction is acknowledged.
+    version.origin = provisional_.origin;
+    if (!version.origin && update_.ts > lock.record.txn.write_ts) version.origin = lock.record.txn.write_ts;
     const std::string key = VersionKey(lock.user_key, update_.ts);
     const std::string bytes = EncodeVersionValue(key, version);
     if (key != version_key_) batch_.Delete(ColumnFamily::kMvcc, version_key_);

@@ -142,8 +142,12 @@ class Scanner {
       result_.intents.push_back(internal::ConflictOf(user_key_, intent_, LockStrength::kIntent));
     } else if (in_the_way) {
       AddConflict(view, intent_, LockStrength::kIntent);
-    } else if (intent_.txn.write_ts <= limit_ts_ && !internal::SeenPending(options_, intent_.txn)) {
-      return UncertaintyStatus(user_key_, intent_.txn.write_ts);
+    } else if (intent_.txn.write_ts <= limit_ts_) {
+      ASSIGN_OR_RETURN(const bool uncertain, internal::IsUncertainIntent(reader_, prefix_, intent_, options_));
+      if (uncertain) {
+        return UncertaintyStatus(user_key_, intent_.txn.write_ts,
+                                 internal::ConflictOf(user_key_, intent_, LockStrength::kIntent));
+      }
     }
     return OkStatus();
   }
@@ -163,9 +167,12 @@ class Scanner {
     return SplitVersionKey(versions_->key(), prefix, ts) && prefix == prefix_;
   }
 
-  Status TooNew(Timestamp ts) const {
+  // A version above ts_ and at or below the limit was met: OK if it does not matter, nor any other such.
+  Status CheckNewer(const KeyView& view, Timestamp ts) const {
     if (options_.strength != LockStrength::kNone) return WriteTooOldStatus(user_key_, ts.Next());
-    return UncertaintyStatus(user_key_, ts);
+    ASSIGN_OR_RETURN(const bool uncertain,
+                     internal::HasUncertainVersion(reader_, prefix_, ts_, options_, view.hidden));
+    return uncertain ? UncertaintyStatus(user_key_, ts) : OkStatus();
   }
 
   void SeekVersion(Timestamp ts) {
@@ -176,15 +183,18 @@ class Scanner {
 
   // Newest to oldest; leaves the iterator on the next key.
   Status VisitVersions(const KeyView& view) {
-    const Timestamp limit = view.own_ts.value_or(limit_ts_);
+    Timestamp limit = view.own_ts.value_or(limit_ts_);
     const Timestamp read_ts = view.own_ts.value_or(ts_);
     if (!forward()) SeekVersion(limit);
     Timestamp ts;
     for (int steps = 0; OnKey(ts); ++steps) {
       if (ts <= limit && !(view.hidden && ts == *view.hidden)) {
-        if (ts > read_ts) return TooNew(ts);
-        RETURN_IF_ERROR(EmitVersion(versions_->key(), versions_->value()));
-        break;
+        if (ts <= read_ts) {
+          RETURN_IF_ERROR(EmitVersion(versions_->key(), versions_->value()));
+          break;
+        }
+        RETURN_IF_ERROR(CheckNewer(view, ts));
+        limit = read_ts;
       }
       if (ts > limit && steps >= kStepsMax) {
         SeekVersion(limit);
@@ -203,7 +213,10 @@ class Scanner {
     for (int steps = 0; OnKey(ts) && ts <= limit_ts_; ++steps) {
       if (steps >= kStepsMax) return VisitVersions(view);
       if (!(view.hidden && ts == *view.hidden)) {
-        if (ts > ts_) return TooNew(ts);
+        if (ts > ts_) {
+          RETURN_IF_ERROR(CheckNewer(view, ts));
+          break;
+        }
         candidate_key_.assign(versions_->key());
         candidate_.assign(versions_->value());
         found = true;

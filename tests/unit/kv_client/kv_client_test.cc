@@ -107,7 +107,26 @@ TEST_F(KvClientTest, TwoRangesCommitInTwoPhases) {
   EXPECT_EQ(cluster_.intent_count(), 0u);
   EXPECT_EQ(cluster_.record_count(), 1u);
   const std::vector<std::string> tail(cluster_.log.end() - 5, cluster_.log.end());
-  EXPECT_EQ(tail, (std::vector<std::string>{"n2 r3 Put", "n1 r2 Put", "n1 r2 EndTxn", "n2 r3 Resolve", "n1 r2 Resolve"}));
+  EXPECT_EQ(tail, (std::vector<std::string>{"n2 r3 Put", "n1 r2 Put Heartbeat", "n1 r2 EndTxn", "n2 r3 Resolve", "n1 r2 Resolve"}));
+}
+
+// T16: a new leaseholder knows nothing of transactions without a record.
+TEST_F(KvClientTest, T16ChangesOfLeaseEndNoTransaction) {
+  auto txn = db_->Begin({});
+  cluster_.ForgetMarks();
+  ASSERT_TRUE(Put(*txn, "a", "1").ok());  // as another, later one
+  cluster_.ForgetMarks();
+  ASSERT_TRUE(Put(*txn, "z", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());  // its record stood with its first intent
+  EXPECT_EQ(Committed("a") + Committed("z"), "12");
+  auto buffered = db_->Begin({});
+  Batch insert;
+  insert.Insert(K("b"), "3");
+  ASSERT_TRUE(buffered->Run(context_, insert).ok());
+  cluster_.ForgetMarks();
+  ASSERT_TRUE(buffered->Commit(context_).ok());
+  EXPECT_EQ(Committed("b"), "3");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
 }
 
 TEST_F(KvClientTest, ReadOnlyCommitSendsNothing) {
@@ -182,7 +201,8 @@ TEST_F(KvClientTest, T12ChangedReadFailsTheRefresh) {
     Batch read;
     read.Get(K("y"));
     ASSERT_TRUE(db_->Read(context_, read).ok());
-    ASSERT_TRUE(Put(*txn, "y", "2").ok());
+    const Status put = Put(*txn, "y", "2");
+    ASSERT_TRUE(put.ok()) << put.ToString();
     Status status = txn->Commit(context_);
     ASSERT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
     EXPECT_EQ(status.sqlstate(), "40001");

@@ -35,7 +35,10 @@ class InlineRuntime : public runtime::Runtime {
   };
   struct TestRandom : runtime::Random {
     uint64_t Next() override { return state = state * 6364136223846793005u + 1442695040888963407u; }
-    std::unique_ptr<runtime::Random> Fork(std::string_view) override { return std::make_unique<TestRandom>(*this); }
+    std::unique_ptr<runtime::Random> Fork(std::string_view) override {
+      (void)Next();  // two clients do not give out the same ids
+      return std::make_unique<TestRandom>(*this);
+    }
     uint64_t state = 7;
   };
   struct DoneTask : runtime::Task {
@@ -68,6 +71,8 @@ class MiniCluster : public NodeSender {
   BatchResponse SendTo(const runtime::Context& context, NodeId node, const BatchRequest& request) override;
   void Split(const std::string& key, NodeId leaseholder);
   void MoveLease(const std::string& key, NodeId node);
+  // What every leaseholder kept in memory about transactions is lost, as by a change of lease (T16).
+  void ForgetMarks() { reads_.RaiseLowWater({clock_.Now(), clock_.Now()}); }
   RangeDescriptor FirstRange() const { return ranges_.at(0); }
   std::optional<std::string> Committed(const std::string& key) const;
   size_t intent_count() const { return intents_.size(); }

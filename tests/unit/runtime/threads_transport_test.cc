@@ -120,6 +120,10 @@ TEST_F(GrpcTransport, ForeignClustersAndWrongNodesAreRefused) {
   c.Start();
   a.transport().SetAddress(NodeId(2), foreign.address);
   EXPECT_EQ(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status().code(), Code::kUnavailable);
+  // Who asks an address learns whose it is.
+  const Status asked = a.transport().CallAddress(Soon(a), foreign.address, Method::kKvBatch, "x").status();
+  EXPECT_EQ(asked.code(), Code::kFailedPrecondition);
+  EXPECT_NE(asked.message().find("other"), std::string_view::npos) << asked.ToString();
   a.transport().SetAddress(NodeId(2), c.address);  // node 2's address now belongs to node 3
   const Status wrong = a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").status();
   EXPECT_EQ(wrong.code(), Code::kUnavailable);

@@ -4,6 +4,7 @@
 
 #include "orrery/runtime/threads_runtime.h"
 #include "support/fake_kv.h"
+#include "sql/catalog/lease_manager.h"
 
 namespace orrery::sql {
 namespace {
@@ -169,6 +170,18 @@ TEST_F(CatalogTest, SnapshotsFromBeforeRowsBesideAreRefusedTheTable) {
     EXPECT_TRUE(later->FindTable(context_, "public", "t").ok());
     older->OnRolledBack();
   }
+}
+
+// DROP TABLE waits for the other users while it uses the table itself: each that goes must be heard of.
+TEST(TableLeaseTest, EveryUserOfAnEndedLeaseIsHeardOf) {
+  TableLease lease(nullptr);
+  ASSERT_TRUE(lease.Pin() && lease.Pin() && lease.Pin());
+  EXPECT_FALSE(lease.Unpin());
+  lease.End();
+  EXPECT_FALSE(lease.Pin());
+  EXPECT_EQ(lease.users(), 2u);
+  EXPECT_TRUE(lease.Unpin());
+  EXPECT_TRUE(lease.Unpin());
 }
 
 TEST_F(CatalogTest, LeasesAreReusedAndEndWithASchemaChange) {

@@ -28,8 +28,10 @@ struct Model {
     std::string txn_id;
     Timestamp ts;
     std::vector<Write> writes;
+    Timestamp origin;  // where it was written, before it was moved up
   };
   std::map<std::string, std::map<Timestamp, Value>> versions;
+  std::map<std::string, std::map<Timestamp, Timestamp>> origins;  // of the versions that have been moved
   std::map<std::string, Intent> intents;
 
   const Intent* IntentOn(const std::string& key) const {
@@ -53,8 +55,14 @@ struct Model {
     }
     return nullptr;
   }
+  Timestamp OriginOf(const std::string& key, Timestamp ts) const {
+    const auto of_key = origins.find(key);
+    if (of_key == origins.end()) return ts;
+    const auto it = of_key->second.find(ts);
+    return it == of_key->second.end() ? ts : it->second;
+  }
   // "conflict", "uncertain", "none" or "=value".
-  std::string Get(const std::string& key, Timestamp ts, Timestamp limit, const Txn* txn) const {
+  std::string Get(const std::string& key, Timestamp ts, Timestamp limit, Timestamp local_limit, const Txn* txn) const {
     const Intent* intent = IntentOn(key);
     if (intent != nullptr && txn != nullptr && intent->txn_id == txn->meta.id) {
       if (const Write* write = LastWrite(*intent, txn->meta.sequence, txn->ignored)) {
@@ -62,12 +70,12 @@ struct Model {
       }
     } else if (intent != nullptr) {
       if (intent->ts <= ts) return "conflict";
-      if (intent->ts <= limit) return "uncertain";
+      if (intent->ts <= limit && intent->origin <= local_limit) return "uncertain";
     }
     const auto it = versions.find(key);
     if (it != versions.end()) {
       for (const auto& [version_ts, value] : it->second) {
-        if (version_ts > ts && version_ts <= limit) return "uncertain";
+        if (version_ts > ts && version_ts <= limit && OriginOf(key, version_ts) <= local_limit) return "uncertain";
       }
     }
     const Value value = Committed(key, ts);
@@ -179,7 +187,7 @@ class RandomHistory {
     } else {
       Model::Intent& mine = model_.intents[key];
       mine.txn_id = txn->meta.id;
-      mine.ts = ts;
+      mine.ts = mine.origin = ts;
       mine.writes.push_back({txn->meta.sequence, value});
     }
     return "at " + ts.ToString();
@@ -210,6 +218,7 @@ class RandomHistory {
       const Model::Write* write = Model::LastWrite(it->second, ~0u, txn->ignored);
       if (update.status == TxnStatus::kCommitted && write != nullptr) {
         model_.versions[it->first][update.ts] = write->value;
+        if (it->second.origin < update.ts) model_.origins[it->first][update.ts] = it->second.origin;
       }
       it = model_.intents.erase(it);
     }
@@ -288,6 +297,7 @@ class RandomHistory {
     const Timestamp ts = std::max(threshold_, Timestamp{int64_t(random_() % uint64_t(now_ + 2)), 0});
     MvccScanOptions options;
     if (random_() % 2 == 0) options.uncertainty_limit = {ts.wall_ns + int64_t(random_() % 8), 0};
+    if (random_() % 2 == 0) options.local_limit = {ts.wall_ns + int64_t(random_() % 6), 0};  // B35
     if (txn != nullptr) {
       options.txn = &txn->meta;
       options.ignored = &txn->ignored;
@@ -296,7 +306,7 @@ class RandomHistory {
     std::string first_error;
     bool conflict = false;
     for (const std::string& key : kKeys) {
-      const std::string expected = model_.Get(key, ts, std::max(ts, options.uncertainty_limit), txn);
+      const std::string expected = model_.Get(key, ts, std::max(ts, options.uncertainty_limit), options.local_limit, txn);
       const auto value = MvccGet(engine_, key, ts, options);
       ASSERT_EQ(!value.ok() ? Outcome(value.status()) : *value ? "=" + (*value)->value : "none", expected)
           << key << " at " << ts.ToString();

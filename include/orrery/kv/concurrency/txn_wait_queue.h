@@ -40,6 +40,7 @@ class PushWaiter {
   const Timestamp push_to_;
   std::vector<WaitEdge> known_;    // who waits for our pusher, as last reported
   std::vector<std::string> cycle_; // the cycle seen last, by id
+  int cycle_seen_ = 0;             // how often in a row
   bool queued_ = false;
 };
 

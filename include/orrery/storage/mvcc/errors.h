@@ -29,10 +29,12 @@ struct WriteTooOldError final : ErrorPayload {
 
 // A value or foreign intent lies between the read timestamp and its uncertainty limit (T11).
 struct UncertaintyError final : ErrorPayload {
-  UncertaintyError(std::string k, Timestamp ts) : key(std::move(k)), value_ts(ts) {}
+  UncertaintyError(std::string k, Timestamp ts, std::optional<LockConflict> i)
+      : key(std::move(k)), value_ts(ts), intent(std::move(i)) {}
   std::string DebugString() const override;
   std::string key;
   Timestamp value_ts;  // reading at or above this sees the value
+  std::optional<LockConflict> intent;  // set if it is an intent: perhaps it is not committed
 };
 
 // A refresh found a foreign version or intent in (from, to] (T12).
@@ -54,7 +56,7 @@ struct ConditionFailedError final : ErrorPayload {
 
 Status LockConflictStatus(std::vector<LockConflict> locks);
 Status WriteTooOldStatus(std::string_view key, Timestamp actual_ts);
-Status UncertaintyStatus(std::string_view key, Timestamp value_ts);
+Status UncertaintyStatus(std::string_view key, Timestamp value_ts, std::optional<LockConflict> intent = std::nullopt);
 Status RefreshFailedStatus(std::string_view key, Timestamp ts, std::optional<LockConflict> intent);
 Status ConditionFailedStatus(std::optional<std::string> actual);
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,12 +52,17 @@ struct EngineBounds {
 };
 EngineBounds BoundsOf(std::string_view start, std::string_view end);
 
-// A version's value: checksum(4) · flags(1) · [writer id(16) · sequence varint] · payload. The checksum
-// covers the engine key too, so a value that strayed to another key is found.
+// A version's value: checksum(4) · flags(1) · [writer id(16) · sequence varint] · [origin: wall varint ·
+// logical varint] · payload. The checksum covers the engine key too, so a value that strayed to another key is
+// found.
 struct VersionValue {
   bool tombstone = false;
   std::string_view writer;  // transaction id, kept in test builds, so that histories can be checked exactly; else empty
   uint32_t writer_sequence = 0;
+  // B35: where its leaseholder wrote it, if it was moved up since. When its transaction was acknowledged, the
+  // leaseholder's clock was past the origin, and perhaps not past the version's own timestamp. The origin lies
+  // above the version before: origins of one key are in the order of its versions.
+  std::optional<Timestamp> origin;
   std::string_view payload;
 };
 std::string EncodeVersionValue(std::string_view version_key, const VersionValue& value);

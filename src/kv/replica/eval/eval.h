@@ -74,6 +74,7 @@ struct Evaluation {
   Timestamp gc_threshold;
   bool push_must_wait = false;
   const std::vector<std::string>* seen_pending = nullptr;  // see MvccReadOptions
+  Timestamp local_limit = Timestamp::Max();                // the same
   bool one_phase_failed = false;  // to be evaluated again with intents
 
   bool limit_reached() const { return (keys_limited && keys_left == 0) || bytes_left == 0; }

@@ -15,6 +15,7 @@ storage::MvccReadOptions Evaluation::ReadOptions() const {
   if (header.txn) {
     options.ignored = &header.txn->ignored;
     options.uncertainty_limit = header.txn->uncertainty_limit;
+    options.local_limit = local_limit;
   }
   options.lock_policy =
       header.wait == WaitPolicy::kSkip ? storage::LockPolicy::kSkipLocked : storage::LockPolicy::kFail;
