@@ -4,16 +4,18 @@
 Usage: tools/generate_system_catalogs.py --port 5432 [--host 127.0.0.1] [--user postgres]
 
 The output (src/sql/catalog/virtual_tables_{columns,constant}_*.cc) is checked in. Types that sql/types does not know
-are replaced: domains by their base type, xid by oid, arrays, vectors and expression trees by text.
+are replaced: domains by their base type, xid by oid, expression trees by text, arrays of such types by text[].
 """
 import argparse
 import pathlib
 import re
 import subprocess
 
+from generate_sql_catalogue import ARRAYS
+
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "src" / "sql" / "catalog"
 TYPES = (16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1700, 2205, 2206)
-PROVIDED_TYPES = TYPES + (705, 2202, 2203, 2204, 2249, 2275, 2276, 2278, 2776, 2950, 4089, 4096)
+PROVIDED_TYPES = TYPES + (705, 2202, 2203, 2204, 2249, 2275, 2276, 2278, 2776, 2950, 4089, 4096) + ARRAYS
 # Relations about replication, statistics and large objects of a single server that mean nothing here.
 LEFT_OUT = ("^(pg_backend_memory|pg_shmem|pg_stat_progress|pg_stat_(wal|slru|recovery|ssl|gssapi|xact)|_pg_)")
 CONSTANT = {  # relation: condition
@@ -72,8 +74,8 @@ def columns(args):
     rows = query(args, f"""
         with base as (select oid, case when typtype = 'd' then typbasetype else oid end as b from pg_type)
         select n.nspname, c.oid, c.relname, c.relkind,
-               string_agg(a.attname || ' ' || case when b.b in {TYPES} then t.typname when t.typname = 'xid' then 'oid'
-                          else 'text' end || case when a.attnotnull then '!' else '' end, ', ' order by attnum)
+               string_agg(a.attname || ' ' || case when b.b in {TYPES + ARRAYS} and t.typname <> 'anyarray' then t.typname
+                          when t.typname = 'xid' then 'oid' when t.typname ~ '^_' then '_text' else 'text' end || case when a.attnotnull then '!' else '' end, ', ' order by attnum)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
         join base b on b.oid = a.atttypid join pg_type t on t.oid = b.b
         where n.nspname in ('pg_catalog', 'information_schema') and relkind in ('r', 'v') and attnum > 0

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "orrery/sql/types/numeric.h"
+#include "orrery/sql/types/record.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/binder/statement_binder.h"
 
@@ -61,10 +62,15 @@ StatusOr<ExprPtr> StatementBinder::BindKind(const P& expr, const Scope& scope) {
         return UnsupportedError("COLLATE \"" + collation + "\"");
       return Bind(*expr.args[0], scope);
     }
-    case Kind::kRow: return At(UnsupportedError("row values outside of comparisons"), expr.position);
-    case Kind::kArray: return At(UnsupportedError("arrays"), expr.position);
+    case Kind::kRow: return RowExpr(expr, scope);
+    case Kind::kArray: return ArrayExpr(expr, scope, {});
+    case Kind::kSubscript: return SubscriptExpr(expr, scope);
     case Kind::kField: return Field(expr, scope);
-    case Kind::kStar: return Error("42601", "row expansion via \"*\" is not supported here", expr.position);
+    case Kind::kStar:
+      for (const Scope* level = &scope; level && !expr.names.empty(); level = level->parent)
+        for (const ScopeTable& table : level->tables)
+          if (table.alias == expr.names.back()) return RowOf(table.alias, *level, WholeRow(), expr.position);
+      return Error("42601", "row expansion via \"*\" is not supported here", expr.position);
     case Kind::kDefault: return Error("42601", "DEFAULT is not allowed in this context", expr.position);
   }
   return InternalError("unknown kind of expression");
@@ -151,7 +157,7 @@ StatusOr<ExprPtr> StatementBinder::Column(const P& expr, const Scope& scope) {
   if (!qualified) {
     for (const Scope* level = &scope; level; level = level->parent)
       for (const ScopeTable& candidate : level->tables) {
-        if (candidate.alias == name) return At(UnsupportedError("whole-row references"), expr.position);
+        if (candidate.alias == name) return RowOf(name, *level, WholeRow(), expr.position);
         if (candidate.table && (name == "ctid" || name == "xmin" || name == "xmax" || name == "cmin" || name == "cmax"))
           return At(UnsupportedError("system column " + name), expr.position);
       }
@@ -212,7 +218,8 @@ StatusOr<ExprPtr> StatementBinder::Keyword(const P& expr) {
 
 StatusOr<ExprPtr> StatementBinder::Cast(const P& expr, const Scope& scope) {
   ASSIGN_OR_RETURN(const Type type, ResolveType(expr.type));
-  ASSIGN_OR_RETURN(const ExprPtr arg, Bind(*expr.args[0], scope));
+  const bool array = expr.args[0]->kind == P::Kind::kArray && FindType(type.oid)->element != oid::kInvalid;
+  ASSIGN_OR_RETURN(const ExprPtr arg, array ? ArrayExpr(*expr.args[0], scope, type) : Bind(*expr.args[0], scope));
   auto out = Coerce(arg, type, CastContext::kExplicit);
   if (!out.ok()) return At(out.status(), expr.position);
   return out;
@@ -248,6 +255,16 @@ StatusOr<ExprPtr> StatementBinder::Test(const P& expr, const Scope& scope) {
   }
   ASSIGN_OR_RETURN(ExprPtr arg, Bind(*expr.args[0], scope));
   const bool boolean = expr.kind == P::Kind::kBooleanTest;
+  if (!boolean && (arg->function == &WholeRow() || arg->function == &RecordConstructor())) {
+    std::vector<ExprPtr> tests;
+    for (const ExprPtr& field : arg->args) {
+      auto test = New(Expr::Kind::kIsNull, {oid::kBool}, expr.position);
+      test->negated = expr.kind == P::Kind::kIsNotNull;
+      test->args.push_back(field);
+      tests.push_back(std::move(test));
+    }
+    if (!tests.empty()) return MakeAnd(std::move(tests));
+  }
   auto out = New(boolean ? Expr::Kind::kBooleanTest : Expr::Kind::kIsNull, {oid::kBool}, expr.position);
   out->negated = expr.kind == P::Kind::kIsNotNull;
   out->test = expr.test;
@@ -402,22 +419,6 @@ StatusOr<ExprPtr> StatementBinder::DistinctFrom(const P& expr, const Scope& scop
   ASSIGN_OR_RETURN(a, Coerce(a, {resolved->left}, CastContext::kImplicit));
   ASSIGN_OR_RETURN(b, Coerce(b, {resolved->right}, CastContext::kImplicit));
   out->args = {std::move(a), std::move(b)};
-  return Fold(std::move(out));
-}
-
-// x = ANY (ARRAY[…]): arrays as such are not there yet, but this one is a list.
-StatusOr<ExprPtr> StatementBinder::AnyArray(const P& expr, const Scope& scope) {
-  const P* list = expr.args[1].get();
-  if (list->kind != P::Kind::kArray || list->args.empty()) return At(UnsupportedError("arrays"), expr.position);
-  const bool all = expr.subquery_kind == P::SubqueryKind::kAll;
-  ASSIGN_OR_RETURN(const ExprPtr value, Bind(*expr.args[0], scope));
-  auto out = New(all ? Expr::Kind::kAnd : Expr::Kind::kOr, {oid::kBool}, expr.position);
-  for (const ParsedExprPtr& element : list->args) {
-    ASSIGN_OR_RETURN(const ExprPtr bound, Bind(*element, scope));
-    ASSIGN_OR_RETURN(ExprPtr test, ApplyOperator(expr.names.back(), value, bound, expr.position));
-    out->args.push_back(std::move(test));
-  }
-  if (out->args.size() == 1) return out->args[0];
   return Fold(std::move(out));
 }
 

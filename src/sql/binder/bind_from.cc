@@ -151,8 +151,8 @@ StatusOr<RelationPtr> StatementBinder::FromFunction(const ParsedFrom& item, Scop
   const std::string function = call.kind == P::Kind::kFunction ? call.names.back() : call.text;
   const std::string alias = item.alias.name.empty() ? function : item.alias.name;
   RelationPtr relation;
-  if (call.kind == P::Kind::kFunction && function == "generate_series") {
-    ASSIGN_OR_RETURN(relation, SeriesFunction(call, args, alias, item.with_ordinality));
+  if (call.kind == P::Kind::kFunction && ReturnsSet(function)) {
+    ASSIGN_OR_RETURN(relation, SetFunction(call, args, alias, item.with_ordinality));
   } else {
     ASSIGN_OR_RETURN(ExprPtr value, Bind(call, args));
     ASSIGN_OR_RETURN(value, KnownType(value));

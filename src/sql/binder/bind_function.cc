@@ -52,14 +52,12 @@ std::optional<std::vector<const ParsedExpr*>> ByPosition(const ParsedExpr& call)
   if (named->optional) out.resize(named->names.size());
   return named->optional || complete ? std::optional(std::move(out)) : std::nullopt;
 }
-
-bool IsSeries(std::string_view name) { return name == "generate_series"; }
 }  // namespace
 
 StatusOr<ExprPtr> StatementBinder::ApplyOperator(std::string_view name, ExprPtr left, ExprPtr right, int position) {
   auto resolved = ResolveOperator(options_.functions, name, left ? left->type.oid : oid::kInvalid, right->type.oid);
   if (!resolved.ok()) return At(resolved.status(), position);
-  auto out = New(Expr::Kind::kFunction, {resolved->op->result}, position);
+  auto out = New(Expr::Kind::kFunction, {resolved->result}, position);
   out->op = resolved->op;
   out->function = resolved->op->function;
   if (left) {
@@ -130,7 +128,7 @@ StatusOr<ExprPtr> StatementBinder::CallFunction(std::string_view name, std::vect
   for (const ExprPtr& arg : args) types.push_back(arg->type.oid);
   auto resolved = ResolveFunction(options_.functions, name, types);
   if (!resolved.ok()) return At(resolved.status(), position);
-  auto out = New(Expr::Kind::kFunction, {resolved->function->result}, position);
+  auto out = New(Expr::Kind::kFunction, {resolved->result}, position);
   out->function = resolved->function;
   for (size_t i = 0; i < args.size(); ++i) {
     ASSIGN_OR_RETURN(ExprPtr arg, Coerce(args[i], {resolved->argument_types[i]}, CastContext::kImplicit));
@@ -143,7 +141,8 @@ StatusOr<ExprPtr> StatementBinder::Function(const P& expr, const Scope& scope) {
   const std::string& name = expr.names.back();
   if (expr.names.size() > 1 && expr.names[0] != "pg_catalog")
     return Error("3F000", "schema \"" + expr.names[0] + "\" does not exist", expr.position);
-  if (IsSeries(name)) return SetReturning(expr, scope);
+  if (expr.over) return WindowExpr(expr, scope);
+  if (ReturnsSet(name)) return SetReturning(expr, scope);
   if (name == "unique_rowid" && expr.args.empty()) {
     auto out = New(Expr::Kind::kFunction, {oid::kInt8}, expr.position);
     out->function = &UniqueRowIdFunction();
@@ -178,7 +177,7 @@ StatusOr<ExprPtr> StatementBinder::Function(const P& expr, const Scope& scope) {
     ASSIGN_OR_RETURN(args[i], Coerce(args[i], {resolved->argument_types[i]}, CastContext::kImplicit));
   }
   if (resolved->function->kind == FunctionKind::kAggregate)
-    return Aggregate(expr, *resolved->function, std::move(args), scope);
+    return Aggregate(expr, *resolved, std::move(args), scope);
   const std::string_view misplaced = expr.distinct       ? "DISTINCT"
                                      : expr.star         ? "*"
                                      : expr.filter       ? "FILTER"
@@ -187,14 +186,15 @@ StatusOr<ExprPtr> StatementBinder::Function(const P& expr, const Scope& scope) {
   if (!misplaced.empty())
     return Error("42809", std::string(misplaced) + " specified, but " + name + " is not an aggregate function",
                  expr.position);
-  auto out = New(Expr::Kind::kFunction, {resolved->function->result}, expr.position);
+  auto out = New(Expr::Kind::kFunction, {resolved->result}, expr.position);
   out->function = resolved->function;
   out->args = std::move(args);
   return Fold(std::move(out));
 }
 
-StatusOr<ExprPtr> StatementBinder::Aggregate(const P& expr, const sql::Function& function, std::vector<ExprPtr> args,
-                                             const Scope& scope) {
+StatusOr<ExprPtr> StatementBinder::Aggregate(const P& expr, const ResolvedFunction& resolved,
+                                             std::vector<ExprPtr> args, const Scope& scope) {
+  const sql::Function& function = *resolved.function;
   if (scope.in_aggregate) return Error("42803", "aggregate function calls cannot be nested", expr.position);
   if (!scope.query)
     return Error("42803", "aggregate functions are not allowed in " + std::string(scope.clause), expr.position);
@@ -228,7 +228,7 @@ StatusOr<ExprPtr> StatementBinder::Aggregate(const P& expr, const sql::Function&
     if (other.function == call.function && other.distinct == call.distinct && !other.filter && !call.filter &&
         other.order_by.empty() && call.order_by.empty() && other.args.size() == call.args.size() && same_args(other))
       return MakeColumn(other.output.id, other.output.type, other.output.name);
-  call.output = {.id = NewColumn(), .name = std::string(function.name), .type = {function.result}};
+  call.output = {.id = NewColumn(), .name = std::string(function.name), .type = {resolved.result}};
   scope.query->aggregates.push_back(call);
   return MakeColumn(call.output.id, call.output.type, call.output.name);
 }
@@ -278,14 +278,14 @@ StatusOr<RelationPtr> StatementBinder::SeriesFunction(const P& expr, const Scope
   return out;
 }
 
-// generate_series in a target list: joined to the rows it is evaluated for.
+// A set-returning function in a target list: joined to the rows it is evaluated for.
 StatusOr<ExprPtr> StatementBinder::SetReturning(const P& expr, const Scope& scope) {
   if (!scope.query || !scope.query->relation)
     return Error("0A000", "set-returning functions are not allowed in " +
                               std::string(scope.clause.empty() ? "this context" : scope.clause), expr.position);
   if (scope.in_aggregate)
     return Error("0A000", "aggregate function calls cannot contain set-returning function calls", expr.position);
-  ASSIGN_OR_RETURN(RelationPtr series, SeriesFunction(expr, scope, "generate_series", false));
+  ASSIGN_OR_RETURN(RelationPtr series, SetFunction(expr, scope, expr.names.back(), false));
   const RelationColumn column = series->columns[0];
   auto join = std::make_shared<Relation>();
   join->kind = Relation::Kind::kJoin;
@@ -299,7 +299,6 @@ StatusOr<ExprPtr> StatementBinder::SetReturning(const P& expr, const Scope& scop
 
 StatusOr<ExprPtr> StatementBinder::Subquery(const P& expr, const Scope& scope) {
   using Kind = P::SubqueryKind;
-  if (expr.subquery_kind == Kind::kArray) return At(UnsupportedError("ARRAY(subquery)"), expr.position);
   const bool quantified = expr.subquery_kind == Kind::kAny || expr.subquery_kind == Kind::kAll;
   ASSIGN_OR_RETURN(Output output, Select(*expr.subquery, &scope, quantified ? Unknowns::kKeep : Unknowns::kToText));
   if (quantified) return QuantifiedSubquery(expr, scope, std::move(output));
@@ -309,6 +308,15 @@ StatusOr<ExprPtr> StatementBinder::Subquery(const P& expr, const Scope& scope) {
     if (output.result.size() != 1) return Error("42601", "subquery must return only one column", expr.position);
     out->type = output.result[0].type;
     out->name = output.result[0].name;
+  }
+  if (expr.subquery_kind == Kind::kArray) {
+    if (output.result.size() != 1) return Error("42601", "subquery must return only one column", expr.position);
+    const Oid element = output.result[0].type.oid;
+    const TypeInfo* info = FindType(element);
+    out->type = {info ? info->array_oid : oid::kInvalid, output.result[0].type.typmod};
+    if (info && info->element != oid::kInvalid) return At(UnsupportedError("ARRAY(subquery) of arrays"), expr.position);
+    if (out->type.oid == oid::kInvalid)
+      return Error("42704", "could not find array type for data type " + std::string(TypeName(element)), expr.position);
   }
   out->query = std::move(output.root);
   return ExprPtr(std::move(out));

@@ -25,6 +25,10 @@ void CollectColumns(const Relation& relation, std::vector<ColumnId>& out) {
     for (const ExprPtr& expr : call.args) add(expr);
     add(call.filter);
   }
+  for (const WindowCall& call : relation.windows) {
+    for (const ExprPtr& expr : call.args) add(expr);
+    add(call.filter);
+  }
   add(relation.condition);
   add(relation.limit);
   add(relation.offset);
@@ -123,6 +127,14 @@ Status StatementBinder::ApplyGroups(Block& block) {
   GroupRewriter rewriter(block.scope, block.groups, outputs);
   for (Target& target : block.targets) target.expr = rewriter.Rewrite(target.expr);
   if (block.having) block.having = rewriter.Rewrite(block.having);
+  for (QueryState::Window& window : block.query.windows) {
+    for (ExprPtr& expr : window.partition_by) expr = rewriter.Rewrite(expr);
+    for (SortKey& key : window.order_by) key.expr = rewriter.Rewrite(key.expr);
+    for (WindowCall& call : window.calls) {
+      for (ExprPtr& arg : call.args) arg = rewriter.Rewrite(arg);
+      if (call.filter) call.filter = rewriter.Rewrite(call.filter);
+    }
+  }
   if (rewriter.failed() != 0) {
     std::string name;
     for (const ScopeColumn& column : block.scope.columns)

@@ -22,6 +22,7 @@ std::string NameOf(const ParsedExpr& expr, int& strength) {
     case Kind::kLeast: return "least";
     case Kind::kRow: return "row";
     case Kind::kArray: return "array";
+    case Kind::kSubscript: return NameOf(*expr.args[0], strength);
     case Kind::kKeyword: return expr.text;
     case Kind::kCollate: return NameOf(*expr.args[0], strength);
     case Kind::kCast: {
@@ -98,15 +99,20 @@ StatusOr<Output> StatementBinder::SelectBlock(const ParsedSelect& select, const 
   const Relation* const before_series = block.relation.get();
   block.query.relation = &block.relation;
   block.scope.query = &block.query;
+  block.query.select = &select;
   RETURN_IF_ERROR(Targets(block, select.targets));
   block.visible = block.targets.size();
   block.query.relation = nullptr;
+  block.query.select = nullptr;
   const bool has_series = block.relation.get() != before_series;
   if (select.having) {
+    block.scope.clause = "HAVING";
     ASSIGN_OR_RETURN(const ExprPtr having, Bind(*select.having, block.scope));
     ASSIGN_OR_RETURN(block.having, CoerceBool(having, "HAVING"));
   }
+  block.query.select = &select;
   RETURN_IF_ERROR(OrderBy(block));
+  block.query.select = nullptr;
   RETURN_IF_ERROR(GroupBy(block));
   RETURN_IF_ERROR(DistinctOn(block));
   for (size_t i = 0; i < block.targets.size(); ++i) {
@@ -117,6 +123,11 @@ StatusOr<Output> StatementBinder::SelectBlock(const ParsedSelect& select, const 
     if (has_series) return UnsupportedError("set-returning functions together with aggregation");
     if (!select.locking.empty()) return Error("0A000", "FOR UPDATE is not allowed with aggregate functions");
     RETURN_IF_ERROR(ApplyGroups(block));
+  }
+  if (!block.query.windows.empty()) {
+    if (has_series) return UnsupportedError("set-returning functions together with window functions");
+    if (!select.locking.empty()) return Error("0A000", "FOR UPDATE is not allowed with window functions");
+    RETURN_IF_ERROR(AddWindows(block));
   }
   ASSIGN_OR_RETURN(Output output, Assemble(block));
   return output;

@@ -100,8 +100,12 @@ StatusOr<Type> StatementBinder::ResolveType(const ParsedTypeName& name) {
       if (later == last) return At(UnsupportedError("type " + last), name.position);
     return Error("42704", "type \"" + last + "\" does not exist", name.position);
   }
-  if (name.array_dimensions > 0) return At(UnsupportedError("array types"), name.position);
   Type out{info->oid, -1};
+  if (name.array_dimensions > 0 && info->element == oid::kInvalid) {
+    out.oid = info->array_oid;
+    if (out.oid == oid::kInvalid || !FindType(out.oid))
+      return Error("42704", "type \"" + last + "[]\" does not exist", name.position);
+  }
   if (!name.modifiers.empty()) {
     auto typmod = MakeTypmod(info->oid, name.modifiers);
     if (!typmod.ok()) return At(typmod.status(), name.position);

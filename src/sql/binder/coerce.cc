@@ -1,4 +1,5 @@
 // Types of expressions: implicit casts, literals of open type, parameter inference, constant folding.
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/binder/statement_binder.h"
 
@@ -52,7 +53,9 @@ StatusOr<ExprPtr> StatementBinder::CoerceUnknown(const ExprPtr& expr, Type targe
     if (type != target.oid) return Coerce(out, target, context);
   } else if (!expr->value.is_null()) {
     const std::string_view text = expr->value.as_bytes();
-    if (MeansNow(target.oid, text) || (IsOidType(target.oid) && target.oid != oid::kOid)) cacheable_ = false;
+    const Oid element = ElementTypeOf(target.oid);
+    const Oid scalar = element == oid::kInvalid ? target.oid : element;
+    if (MeansNow(scalar, text) || (IsOidType(scalar) && scalar != oid::kOid)) cacheable_ = false;
     // The fields of an interval say what a number without a unit means: INTERVAL '1' DAY.
     const Type read_as = target.oid == oid::kInterval ? target : plain;
     auto value = target.oid == oid::kUnknown || target.oid == oid::kAny ? StatusOr<Datum>(expr->value)

@@ -1,5 +1,6 @@
 // Evaluates expressions without columns, one at a time: constant folding, EXECUTE's arguments, defaults.
 #include "orrery/sql/binder/binder.h"
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/compare.h"
 
 namespace orrery::sql {
@@ -68,6 +69,20 @@ StatusOr<Datum> In(EvalContext& context, const Expr& expr) {
   return unknown ? Datum() : Datum::Bool(expr.negated);
 }
 
+StatusOr<Datum> AnyElement(EvalContext& context, const Expr& expr) {
+  ASSIGN_OR_RETURN(const Datum array, EvaluateConstant(context, *expr.args[1]));
+  if (array.is_null()) return Datum();
+  bool unknown = false;
+  const Oid element_type = ElementTypeOf(expr.args[1]->type.oid);
+  for (const Datum& element : Array::Unpack(array).elements) {
+    const ExprPtr right = MakeConstant({element_type}, element);
+    ASSIGN_OR_RETURN(const Datum result, Call(context, expr, *expr.function, {expr.args[0], right}));
+    if (result.is_null()) unknown = true;
+    else if (result.as_bool() != expr.negated) return Datum::Bool(!expr.negated);
+  }
+  return unknown ? Datum() : Datum::Bool(expr.negated);
+}
+
 bool Passes(ParsedExpr::Test test, const Datum& value) {
   using Test = ParsedExpr::Test;
   switch (test) {
@@ -130,6 +145,7 @@ StatusOr<Datum> EvaluateConstant(EvalContext& context, const Expr& expr) {
       return Datum::Bool((equal.is_null() || !equal.as_bool()) != expr.negated);
     }
     case Kind::kIn: return In(context, expr);
+    case Kind::kAnyArray: return AnyElement(context, expr);
     case Kind::kRaise: return expr.error;
     default: return InternalError("not a constant expression: " + ExprToSql(expr));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/compare.h"
 
 namespace orrery::sql {
@@ -73,14 +74,24 @@ bool IsSettingDependent(Oid type) {
   }
 }
 
+bool IsSettingDependentOrArray(Oid type) {
+  const Oid element = ElementTypeOf(type);
+  return IsSettingDependent(element == oid::kInvalid ? type : element);
+}
+
+Volatility CastVolatility(const CastPath& cast) {
+  Volatility worst = Volatility::kImmutable;
+  if (cast.function) worst = cast.function->volatility;
+  if (cast.element) worst = std::max(worst, CastVolatility(*cast.element));
+  if (cast.method == CastPath::Method::kText &&
+      (IsSettingDependentOrArray(cast.source) || IsSettingDependentOrArray(cast.target.oid)))
+    worst = std::max(worst, Volatility::kStable);
+  return worst;
+}
+
 Volatility OwnVolatility(const Expr& expr) {
   Volatility worst = expr.function ? expr.function->volatility : Volatility::kImmutable;
-  if (expr.cast) {
-    if (expr.cast->function) worst = std::max(worst, expr.cast->function->volatility);
-    if (expr.cast->method == CastPath::Method::kText &&
-        (IsSettingDependent(expr.cast->source) || IsSettingDependent(expr.cast->target.oid)))
-      worst = std::max(worst, Volatility::kStable);
-  }
+  if (expr.cast) worst = std::max(worst, CastVolatility(*expr.cast));
   for (const Function* function : expr.functions) worst = std::max(worst, function->volatility);
   if (expr.kind == Expr::Kind::kSubquery || expr.kind == Expr::Kind::kRaise) worst = Volatility::kVolatile;
   return worst;

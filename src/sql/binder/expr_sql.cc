@@ -1,6 +1,7 @@
 // Expressions as SQL text, in the manner of PostgreSQL's ruleutils.c: what EXPLAIN shows and descriptors keep.
 #include "orrery/sql/binder/expr.h"
 #include "orrery/sql/parser/parser.h"
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/text_io.h"
 
 namespace orrery::sql {
@@ -42,11 +43,22 @@ std::string Joined(const std::vector<ExprPtr>& args, std::string_view word) {
   return out + ")";
 }
 
+std::string BracketSql(const Expr& expr) {
+  const bool slice = expr.function == &ArraySlice();
+  std::string out = "(" + ExprToSql(*expr.args[0]) + ")";
+  for (size_t i = 1; i < expr.args.size(); i += slice ? 2 : 1) {
+    out += "[" + ExprToSql(*expr.args[i]) + (slice ? ":" + ExprToSql(*expr.args[i + 1]) : "") + "]";
+  }
+  return out;
+}
+
 std::string FunctionSql(const Expr& expr) {
   if (expr.op && expr.args.size() == 1)
     return "(" + std::string(expr.op->name) + " " + ExprToSql(*expr.args[0]) + ")";
   if (expr.op)
     return "(" + ExprToSql(*expr.args[0]) + " " + std::string(expr.op->name) + " " + ExprToSql(*expr.args[1]) + ")";
+  if (expr.function == &ArrayConstructor()) return "ARRAY[" + List(expr.args) + "]";
+  if (expr.function == &ArraySubscript() || expr.function == &ArraySlice()) return BracketSql(expr);
   return QuoteIdentifier(expr.function->name) + "(" + List(expr.args) + ")";
 }
 
@@ -101,6 +113,9 @@ std::string ExprToSql(const Expr& expr) {
     case Kind::kIn:
       return "(" + ExprToSql(*expr.args[0]) + (expr.negated ? " <> ALL (ARRAY[" : " = ANY (ARRAY[") +
              List(expr.args, 1) + "]))";
+    case Kind::kAnyArray:
+      return "(" + ExprToSql(*expr.args[0]) + " " + std::string(expr.op->name) + (expr.negated ? " ALL (" : " ANY (") +
+             ExprToSql(*expr.args[1]) + "))";
     case Kind::kSubquery: return "(SubPlan " + std::to_string(expr.index + 1) + ")";
     case Kind::kRaise: return "(unsupported)";
     case Kind::kAggregateRef: return "?";

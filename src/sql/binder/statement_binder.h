@@ -37,7 +37,14 @@ struct ScopeTable {
 
 // Aggregates and set-returning functions met while binding a query's expressions.
 struct QueryState {
+  struct Window {
+    std::vector<ExprPtr> partition_by;
+    std::vector<SortKey> order_by;
+    std::vector<WindowCall> calls;
+  };
   std::vector<AggregateCall> aggregates;
+  std::vector<Window> windows;
+  const ParsedSelect* select = nullptr;  // whose WINDOW clause counts; null: window functions are not allowed
   RelationPtr* relation = nullptr;  // where set-returning functions are joined in; null: not allowed
 };
 
@@ -48,6 +55,7 @@ struct Scope {
   QueryState* query = nullptr;       // null: aggregates are not allowed here
   std::string_view clause;           // "WHERE": where they are not
   bool in_aggregate = false;
+  bool in_window = false;
 };
 
 // A bound query with what is known of its columns.
@@ -74,6 +82,8 @@ class StatementBinder {
  private:
   using P = ParsedExpr;
   using ExprOr = StatusOr<ExprPtr>;
+  struct Target;
+  struct Block;
 
   // binder.cc
   StatusOr<BoundNode> Node(const ParsedStatement& statement);
@@ -111,12 +121,26 @@ class StatementBinder {
   ExprOr CompareRow(std::string_view name, std::span<const ExprPtr> left, std::span<const ExprPtr> right, int position);
   ExprOr Function(const P& expr, const Scope& scope);
   ExprOr CallFunction(std::string_view name, std::vector<ExprPtr> args, int position);
-  ExprOr Aggregate(const P& expr, const sql::Function& function, std::vector<ExprPtr> args, const Scope& scope);
+  ExprOr Aggregate(const P& expr, const ResolvedFunction& resolved, std::vector<ExprPtr> args, const Scope& scope);
   ExprOr SetReturning(const P& expr, const Scope& scope);
   ExprOr Subquery(const P& expr, const Scope& scope);
   ExprOr QuantifiedSubquery(const P& expr, const Scope& scope, Output output);
   StatusOr<RelationPtr> SeriesFunction(const P& expr, const Scope& scope, std::string_view column_name,
                                        bool with_ordinality);
+
+  // bind_window.cc
+  ExprOr WindowExpr(const P& expr, const Scope& scope);
+  Status WindowFunctionOf(const P& expr, std::vector<ExprPtr>& args, WindowCall& call);
+  Status AddWindows(Block& block);
+
+  // bind_array.cc
+  ExprOr RowExpr(const P& expr, const Scope& scope);
+  ExprOr RowOf(std::string_view table, const Scope& level, const sql::Function& constructor, int position);
+  ExprOr ArrayExpr(const P& expr, const Scope& scope, Type target);
+  ExprOr SubscriptExpr(const P& expr, const Scope& scope);
+  StatusOr<RelationPtr> SetFunction(const P& expr, const Scope& scope, std::string_view column_name,
+                                    bool with_ordinality);
+  static bool ReturnsSet(std::string_view function);
 
   // coerce.cc
   ExprOr Coerce(const ExprPtr& expr, Type target, CastContext context);
@@ -147,8 +171,6 @@ class StatementBinder {
   StatusOr<Output> SelectBlock(const ParsedSelect& select, const Scope* parent, Unknowns unknowns);
   StatusOr<Output> SetOperation(const ParsedSelect& select, const Scope* parent, Unknowns unknowns);
   StatusOr<Output> Values(const ParsedSelect& select, const Scope* parent, Unknowns unknowns);
-  struct Target;
-  struct Block;
   Status Targets(Block& block, const std::vector<ParsedTarget>& targets);
   Status ExpandStar(Block& block, const P& star);
   Status GroupBy(Block& block);

@@ -6,6 +6,8 @@
 #include <map>
 
 #include "orrery/sql/catalog/catalog.h"
+#include "orrery/sql/types/array.h"
+#include "orrery/sql/types/text_io.h"
 
 namespace orrery::sql {
 
@@ -36,6 +38,11 @@ Datum ParseField(Oid type, std::string_view text) {
   if (type == oid::kBool) return Datum::Bool(text == "true");
   if (type == oid::kChar) return text.empty() ? NoChar() : Char(text[0]);
   if (IsStringType(type)) return Text(text);
+  if (ElementTypeOf(type) != oid::kInvalid) {
+    auto array = ParseText({type, -1}, text, FormatContext());
+    ORRERY_ASSERT(array.ok(), "system catalogs: not an array");
+    return std::move(*array);
+  }
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   ORRERY_ASSERT(error == std::errc() && end == text.data() + text.size(), "system catalogs: not a number");

@@ -27,7 +27,7 @@ constexpr RelationSpec kRows[] = {
      "int2!, attndims int4!, attcacheoff int4!, atttypmod int4!, attbyval bool!, attalign char!, "
      "attstorage char!, attcompression char!, attnotnull bool!, atthasdef bool!, atthasmissing "
      "bool!, attidentity char!, attgenerated char!, attisdropped bool!, attislocal bool!, "
-     "attinhcount int4!, attcollation oid!, attacl text, attoptions text, attfdwoptions text, "
+     "attinhcount int4!, attcollation oid!, attacl _text, attoptions _text, attfdwoptions _text, "
      "attmissingval text"},
     {1261, 'r', "pg_auth_members",
      "roleid oid!, member oid!, grantor oid!, admin_option bool!"},
@@ -37,7 +37,7 @@ constexpr RelationSpec kRows[] = {
      "rolconnlimit int4!, rolpassword text, rolvaliduntil timestamptz"},
     {12085, 'v', "pg_available_extension_versions",
      "name name, version text, installed bool, superuser bool, trusted bool, relocatable bool, "
-     "schema name, requires text, comment text"},
+     "schema name, requires _name, comment text"},
     {12081, 'v', "pg_available_extensions",
      "name name, default_version text, installed_version text, comment text"},
     {2605, 'r', "pg_cast",
@@ -50,7 +50,7 @@ constexpr RelationSpec kRows[] = {
      "relpersistence char!, relkind char!, relnatts int2!, relchecks int2!, relhasrules bool!, "
      "relhastriggers bool!, relhassubclass bool!, relrowsecurity bool!, relforcerowsecurity "
      "bool!, relispopulated bool!, relreplident char!, relispartition bool!, relrewrite oid!, "
-     "relfrozenxid oid!, relminmxid oid!, relacl text, reloptions text, relpartbound text"},
+     "relfrozenxid oid!, relminmxid oid!, relacl _text, reloptions _text, relpartbound text"},
     {3456, 'r', "pg_collation",
      "oid oid!, collname name!, collnamespace oid!, collowner oid!, collprovider char!, "
      "collisdeterministic bool!, collencoding int4!, collcollate text, collctype text, "
@@ -61,9 +61,9 @@ constexpr RelationSpec kRows[] = {
      "oid oid!, conname name!, connamespace oid!, contype char!, condeferrable bool!, "
      "condeferred bool!, convalidated bool!, conrelid oid!, contypid oid!, conindid oid!, "
      "conparentid oid!, confrelid oid!, confupdtype char!, confdeltype char!, confmatchtype "
-     "char!, conislocal bool!, coninhcount int4!, connoinherit bool!, conkey text, confkey text, "
-     "conpfeqop text, conppeqop text, conffeqop text, confdelsetcols text, conexclop text, "
-     "conbin text"},
+     "char!, conislocal bool!, coninhcount int4!, connoinherit bool!, conkey _int2, confkey "
+     "_int2, conpfeqop _oid, conppeqop _oid, conffeqop _oid, confdelsetcols _int2, conexclop "
+     "_oid, conbin text"},
     {2607, 'r', "pg_conversion",
      "oid oid!, conname name!, connamespace oid!, conowner oid!, conforencoding int4!, "
      "contoencoding int4!, conproc regproc!, condefault bool!"},
@@ -74,11 +74,11 @@ constexpr RelationSpec kRows[] = {
      "oid oid!, datname name!, datdba oid!, encoding int4!, datlocprovider char!, datistemplate "
      "bool!, datallowconn bool!, datconnlimit int4!, datfrozenxid oid!, datminmxid oid!, "
      "dattablespace oid!, datcollate text!, datctype text!, daticulocale text, datcollversion "
-     "text, datacl text"},
+     "text, datacl _text"},
     {2964, 'r', "pg_db_role_setting",
-     "setdatabase oid!, setrole oid!, setconfig text"},
+     "setdatabase oid!, setrole oid!, setconfig _text"},
     {826, 'r', "pg_default_acl",
-     "oid oid!, defaclrole oid!, defaclnamespace oid!, defaclobjtype char!, defaclacl text!"},
+     "oid oid!, defaclrole oid!, defaclnamespace oid!, defaclobjtype char!, defaclacl _text!"},
     {2608, 'r', "pg_depend",
      "classid oid!, objid oid!, objsubid int4!, refclassid oid!, refobjid oid!, refobjsubid "
      "int4!, deptype char!"},
@@ -88,47 +88,47 @@ constexpr RelationSpec kRows[] = {
      "oid oid!, enumtypid oid!, enumsortorder float4!, enumlabel name!"},
     {3466, 'r', "pg_event_trigger",
      "oid oid!, evtname name!, evtevent name!, evtowner oid!, evtfoid oid!, evtenabled char!, "
-     "evttags text"},
+     "evttags _text"},
     {3079, 'r', "pg_extension",
      "oid oid!, extname name!, extowner oid!, extnamespace oid!, extrelocatable bool!, "
-     "extversion text!, extconfig text, extcondition text"},
+     "extversion text!, extconfig _oid, extcondition _text"},
     {12110, 'v', "pg_file_settings",
      "sourcefile text, sourceline int4, seqno int4, name text, setting text, applied bool, error "
      "text"},
     {2328, 'r', "pg_foreign_data_wrapper",
-     "oid oid!, fdwname name!, fdwowner oid!, fdwhandler oid!, fdwvalidator oid!, fdwacl text, "
-     "fdwoptions text"},
+     "oid oid!, fdwname name!, fdwowner oid!, fdwhandler oid!, fdwvalidator oid!, fdwacl _text, "
+     "fdwoptions _text"},
     {1417, 'r', "pg_foreign_server",
      "oid oid!, srvname name!, srvowner oid!, srvfdw oid!, srvtype text, srvversion text, srvacl "
-     "text, srvoptions text"},
+     "_text, srvoptions _text"},
     {3118, 'r', "pg_foreign_table",
-     "ftrelid oid!, ftserver oid!, ftoptions text"},
+     "ftrelid oid!, ftserver oid!, ftoptions _text"},
     {12010, 'v', "pg_group",
-     "groname name, grosysid oid, grolist text"},
+     "groname name, grosysid oid, grolist _oid"},
     {12114, 'v', "pg_hba_file_rules",
-     "line_number int4, type text, database text, user_name text, address text, netmask text, "
-     "auth_method text, options text, error text"},
+     "line_number int4, type text, database _text, user_name _text, address text, netmask text, "
+     "auth_method text, options _text, error text"},
     {12118, 'v', "pg_ident_file_mappings",
      "line_number int4, map_name text, sys_name text, pg_username text, error text"},
     {2610, 'r', "pg_index",
      "indexrelid oid!, indrelid oid!, indnatts int2!, indnkeyatts int2!, indisunique bool!, "
      "indnullsnotdistinct bool!, indisprimary bool!, indisexclusion bool!, indimmediate bool!, "
      "indisclustered bool!, indisvalid bool!, indcheckxmin bool!, indisready bool!, indislive "
-     "bool!, indisreplident bool!, indkey text!, indcollation text!, indclass text!, indoption "
-     "text!, indexprs text, indpred text"},
+     "bool!, indisreplident bool!, indkey int2vector!, indcollation oidvector!, indclass "
+     "oidvector!, indoption int2vector!, indexprs text, indpred text"},
     {12043, 'v', "pg_indexes",
      "schemaname name, tablename name, indexname name, tablespace name, indexdef text"},
     {2611, 'r', "pg_inherits",
      "inhrelid oid!, inhparent oid!, inhseqno int4!, inhdetachpending bool!"},
     {3394, 'r', "pg_init_privs",
-     "objoid oid!, classoid oid!, objsubid int4!, privtype char!, initprivs text!"},
+     "objoid oid!, classoid oid!, objsubid int4!, privtype char!, initprivs _text!"},
     {2612, 'r', "pg_language",
      "oid oid!, lanname name!, lanowner oid!, lanispl bool!, lanpltrusted bool!, lanplcallfoid "
-     "oid!, laninline oid!, lanvalidator oid!, lanacl text"},
+     "oid!, laninline oid!, lanvalidator oid!, lanacl _text"},
     {2613, 'r', "pg_largeobject",
      "loid oid!, pageno int4!, data bytea!"},
     {2995, 'r', "pg_largeobject_metadata",
-     "oid oid!, lomowner oid!, lomacl text"},
+     "oid oid!, lomowner oid!, lomacl _text"},
     {12073, 'v', "pg_locks",
      "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, "
      "transactionid oid, classid oid, objid oid, objsubid int2, virtualtransaction text, pid "
@@ -137,7 +137,7 @@ constexpr RelationSpec kRows[] = {
      "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, "
      "ispopulated bool, definition text"},
     {2615, 'r', "pg_namespace",
-     "oid oid!, nspname name!, nspowner oid!, nspacl text"},
+     "oid oid!, nspname name!, nspowner oid!, nspacl _text"},
     {2616, 'r', "pg_opclass",
      "oid oid!, opcmethod oid!, opcname name!, opcnamespace oid!, opcowner oid!, opcfamily oid!, "
      "opcintype oid!, opcdefault bool!, opckeytype oid!"},
@@ -148,15 +148,15 @@ constexpr RelationSpec kRows[] = {
     {2753, 'r', "pg_opfamily",
      "oid oid!, opfmethod oid!, opfname name!, opfnamespace oid!, opfowner oid!"},
     {6243, 'r', "pg_parameter_acl",
-     "oid oid!, parname text!, paracl text"},
+     "oid oid!, parname text!, paracl _text"},
     {3350, 'r', "pg_partitioned_table",
-     "partrelid oid!, partstrat char!, partnatts int2!, partdefid oid!, partattrs text!, "
-     "partclass text!, partcollation text!, partexprs text"},
+     "partrelid oid!, partstrat char!, partnatts int2!, partdefid oid!, partattrs int2vector!, "
+     "partclass oidvector!, partcollation oidvector!, partexprs text"},
     {12018, 'v', "pg_policies",
-     "schemaname name, tablename name, policyname name, permissive text, roles text, cmd text, "
+     "schemaname name, tablename name, policyname name, permissive text, roles _name, cmd text, "
      "qual text, with_check text"},
     {3256, 'r', "pg_policy",
-     "oid oid!, polname name!, polrelid oid!, polcmd char!, polpermissive bool!, polroles text!, "
+     "oid oid!, polname name!, polrelid oid!, polcmd char!, polpermissive bool!, polroles _oid!, "
      "polqual text, polwithcheck text"},
 };
 

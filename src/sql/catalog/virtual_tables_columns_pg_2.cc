@@ -6,26 +6,26 @@ namespace {
 
 constexpr RelationSpec kRows[] = {
     {12095, 'v', "pg_prepared_statements",
-     "name text, statement text, prepare_time timestamptz, parameter_types text, from_sql bool, "
-     "generic_plans int8, custom_plans int8"},
+     "name text, statement text, prepare_time timestamptz, parameter_types _regtype, from_sql "
+     "bool, generic_plans int8, custom_plans int8"},
     {12090, 'v', "pg_prepared_xacts",
      "transaction oid, gid text, prepared timestamptz, owner name, database name"},
     {1255, 'r', "pg_proc",
      "oid oid!, proname name!, pronamespace oid!, proowner oid!, prolang oid!, procost float4!, "
      "prorows float4!, provariadic oid!, prosupport regproc!, prokind char!, prosecdef bool!, "
      "proleakproof bool!, proisstrict bool!, proretset bool!, provolatile char!, proparallel "
-     "char!, pronargs int2!, pronargdefaults int2!, prorettype oid!, proargtypes text!, "
-     "proallargtypes text, proargmodes text, proargnames text, proargdefaults text, protrftypes "
-     "text, prosrc text!, probin text, prosqlbody text, proconfig text, proacl text"},
+     "char!, pronargs int2!, pronargdefaults int2!, prorettype oid!, proargtypes oidvector!, "
+     "proallargtypes _oid, proargmodes _char, proargnames _text, proargdefaults text, "
+     "protrftypes _oid, prosrc text!, probin text, prosqlbody text, proconfig _text, proacl _text"},
     {6104, 'r', "pg_publication",
      "oid oid!, pubname name!, pubowner oid!, puballtables bool!, pubinsert bool!, pubupdate "
      "bool!, pubdelete bool!, pubtruncate bool!, pubviaroot bool!"},
     {6237, 'r', "pg_publication_namespace",
      "oid oid!, pnpubid oid!, pnnspid oid!"},
     {6106, 'r', "pg_publication_rel",
-     "oid oid!, prpubid oid!, prrelid oid!, prqual text, prattrs text"},
+     "oid oid!, prpubid oid!, prrelid oid!, prqual text, prattrs int2vector"},
     {12068, 'v', "pg_publication_tables",
-     "pubname name, schemaname name, tablename name, attnames text, rowfilter text"},
+     "pubname name, schemaname name, tablename name, attnames _name, rowfilter text"},
     {3541, 'r', "pg_range",
      "rngtypid oid!, rngsubtype oid!, rngmultitypid oid!, rngcollation oid!, rngsubopc oid!, "
      "rngcanonical regproc!, rngsubdiff regproc!"},
@@ -43,7 +43,7 @@ constexpr RelationSpec kRows[] = {
     {12000, 'v', "pg_roles",
      "rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool, "
      "rolcanlogin bool, rolreplication bool, rolconnlimit int4, rolpassword text, rolvaliduntil "
-     "timestamptz, rolbypassrls bool, rolconfig text, oid oid"},
+     "timestamptz, rolbypassrls bool, rolconfig _text, oid oid"},
     {12023, 'v', "pg_rules",
      "schemaname name, tablename name, rulename name, definition text"},
     {3596, 'r', "pg_seclabel",
@@ -60,11 +60,11 @@ constexpr RelationSpec kRows[] = {
      "last_value int8"},
     {12104, 'v', "pg_settings",
      "name text, setting text, unit text, category text, short_desc text, extra_desc text, "
-     "context text, vartype text, source text, min_val text, max_val text, enumvals text, "
+     "context text, vartype text, source text, min_val text, max_val text, enumvals _text, "
      "boot_val text, reset_val text, sourcefile text, sourceline int4, pending_restart bool"},
     {12005, 'v', "pg_shadow",
      "usename name, usesysid oid, usecreatedb bool, usesuper bool, userepl bool, usebypassrls "
-     "bool, passwd text, valuntil timestamptz, useconfig text"},
+     "bool, passwd text, valuntil timestamptz, useconfig _text"},
     {1214, 'r', "pg_shdepend",
      "dbid oid!, classid oid!, objid oid!, objsubid int4!, refclassid oid!, refobjid oid!, "
      "deptype char!"},
@@ -177,42 +177,42 @@ constexpr RelationSpec kRows[] = {
      "starelid oid!, staattnum int2!, stainherit bool!, stanullfrac float4!, stawidth int4!, "
      "stadistinct float4!, stakind1 int2!, stakind2 int2!, stakind3 int2!, stakind4 int2!, "
      "stakind5 int2!, staop1 oid!, staop2 oid!, staop3 oid!, staop4 oid!, staop5 oid!, stacoll1 "
-     "oid!, stacoll2 oid!, stacoll3 oid!, stacoll4 oid!, stacoll5 oid!, stanumbers1 text, "
-     "stanumbers2 text, stanumbers3 text, stanumbers4 text, stanumbers5 text, stavalues1 text, "
-     "stavalues2 text, stavalues3 text, stavalues4 text, stavalues5 text"},
+     "oid!, stacoll2 oid!, stacoll3 oid!, stacoll4 oid!, stacoll5 oid!, stanumbers1 _float4, "
+     "stanumbers2 _float4, stanumbers3 _float4, stanumbers4 _float4, stanumbers5 _float4, "
+     "stavalues1 text, stavalues2 text, stavalues3 text, stavalues4 text, stavalues5 text"},
     {3381, 'r', "pg_statistic_ext",
      "oid oid!, stxrelid oid!, stxname name!, stxnamespace oid!, stxowner oid!, stxstattarget "
-     "int4!, stxkeys text!, stxkind text!, stxexprs text"},
+     "int4!, stxkeys int2vector!, stxkind _char!, stxexprs text"},
     {3429, 'r', "pg_statistic_ext_data",
      "stxoid oid!, stxdinherit bool!, stxdndistinct text, stxddependencies text, stxdmcv text, "
-     "stxdexpr text"},
+     "stxdexpr _text"},
     {12053, 'v', "pg_stats",
      "schemaname name, tablename name, attname name, inherited bool, null_frac float4, avg_width "
-     "int4, n_distinct float4, most_common_vals text, most_common_freqs text, histogram_bounds "
-     "text, correlation float4, most_common_elems text, most_common_elem_freqs text, "
-     "elem_count_histogram text"},
+     "int4, n_distinct float4, most_common_vals text, most_common_freqs _float4, "
+     "histogram_bounds text, correlation float4, most_common_elems text, most_common_elem_freqs "
+     "_float4, elem_count_histogram _float4"},
     {12058, 'v', "pg_stats_ext",
      "schemaname name, tablename name, statistics_schemaname name, statistics_name name, "
-     "statistics_owner name, attnames text, exprs text, kinds text, inherited bool, n_distinct "
-     "text, dependencies text, most_common_vals text, most_common_val_nulls text, "
-     "most_common_freqs text, most_common_base_freqs text"},
+     "statistics_owner name, attnames _name, exprs _text, kinds _char, inherited bool, "
+     "n_distinct text, dependencies text, most_common_vals _text, most_common_val_nulls _bool, "
+     "most_common_freqs _float8, most_common_base_freqs _float8"},
     {12063, 'v', "pg_stats_ext_exprs",
      "schemaname name, tablename name, statistics_schemaname name, statistics_name name, "
      "statistics_owner name, expr text, inherited bool, null_frac float4, avg_width int4, "
-     "n_distinct float4, most_common_vals text, most_common_freqs text, histogram_bounds text, "
-     "correlation float4, most_common_elems text, most_common_elem_freqs text, "
-     "elem_count_histogram text"},
+     "n_distinct float4, most_common_vals text, most_common_freqs _float4, histogram_bounds "
+     "text, correlation float4, most_common_elems text, most_common_elem_freqs _float4, "
+     "elem_count_histogram _float4"},
     {6100, 'r', "pg_subscription",
      "oid oid!, subdbid oid!, subskiplsn text!, subname name!, subowner oid!, subenabled bool!, "
      "subbinary bool!, substream bool!, subtwophasestate char!, subdisableonerr bool!, "
-     "subconninfo text!, subslotname name, subsynccommit text!, subpublications text!"},
+     "subconninfo text!, subslotname name, subsynccommit text!, subpublications _text!"},
     {6102, 'r', "pg_subscription_rel",
      "srsubid oid!, srrelid oid!, srsubstate char!, srsublsn text"},
     {12033, 'v', "pg_tables",
      "schemaname name, tablename name, tableowner name, tablespace name, hasindexes bool, "
      "hasrules bool, hastriggers bool, rowsecurity bool"},
     {1213, 'r', "pg_tablespace",
-     "oid oid!, spcname name!, spcowner oid!, spcacl text, spcoptions text"},
+     "oid oid!, spcname name!, spcowner oid!, spcacl _text, spcoptions _text"},
     {12122, 'v', "pg_timezone_abbrevs",
      "abbrev text, utc_offset interval, is_dst bool"},
     {12126, 'v', "pg_timezone_names",
@@ -222,7 +222,7 @@ constexpr RelationSpec kRows[] = {
     {2620, 'r', "pg_trigger",
      "oid oid!, tgrelid oid!, tgparentid oid!, tgname name!, tgfoid oid!, tgtype int2!, "
      "tgenabled char!, tgisinternal bool!, tgconstrrelid oid!, tgconstrindid oid!, tgconstraint "
-     "oid!, tgdeferrable bool!, tginitdeferred bool!, tgnargs int2!, tgattr text!, tgargs "
+     "oid!, tgdeferrable bool!, tginitdeferred bool!, tgnargs int2!, tgattr int2vector!, tgargs "
      "bytea!, tgqual text, tgoldtable name, tgnewtable name"},
     {3602, 'r', "pg_ts_config",
      "oid oid!, cfgname name!, cfgnamespace oid!, cfgowner oid!, cfgparser oid!"},
@@ -243,14 +243,14 @@ constexpr RelationSpec kRows[] = {
      "regproc!, typoutput regproc!, typreceive regproc!, typsend regproc!, typmodin regproc!, "
      "typmodout regproc!, typanalyze regproc!, typalign char!, typstorage char!, typnotnull "
      "bool!, typbasetype oid!, typtypmod int4!, typndims int4!, typcollation oid!, typdefaultbin "
-     "text, typdefault text, typacl text"},
+     "text, typdefault text, typacl _text"},
     {12014, 'v', "pg_user",
      "usename name, usesysid oid, usecreatedb bool, usesuper bool, userepl bool, usebypassrls "
-     "bool, passwd text, valuntil timestamptz, useconfig text"},
+     "bool, passwd text, valuntil timestamptz, useconfig _text"},
     {1418, 'r', "pg_user_mapping",
-     "oid oid!, umuser oid!, umserver oid!, umoptions text"},
+     "oid oid!, umuser oid!, umserver oid!, umoptions _text"},
     {12327, 'v', "pg_user_mappings",
-     "umid oid, srvid oid, srvname name, umuser oid, usename name, umoptions text"},
+     "umid oid, srvid oid, srvname name, umuser oid, usename name, umoptions _text"},
     {12028, 'v', "pg_views",
      "schemaname name, viewname name, viewowner name, definition text"},
 };

@@ -1,4 +1,5 @@
 // pg_proc, pg_operator, pg_cast, pg_aggregate: rows from the function catalogue, so they list what this server has.
+#include "orrery/sql/types/array.h"
 #include "sql/catalog/virtual_tables.h"
 
 namespace orrery::sql {
@@ -9,9 +10,7 @@ constexpr Oid kInternalLanguage = 12;
 constexpr int64_t kPgCatalog = 11;
 
 Datum OidVector(std::span<const Oid> oids) {
-  std::string text;
-  for (const Oid oid : oids) text += (text.empty() ? "" : " ") + std::to_string(oid);
-  return Text(text);
+  return MakeVector(oid::kOid, std::vector<int64_t>(oids.begin(), oids.end()));
 }
 
 char VolatilityLetter(Volatility volatility) {

@@ -1,4 +1,5 @@
 // pg_class, pg_attribute and what hangs on them: rows from the table descriptors.
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/catalog/definitions.h"
 #include "sql/catalog/object_oids.h"
@@ -12,17 +13,15 @@ constexpr Oid kClassOid = 1259;  // pg_class itself
 constexpr Oid kConstraintCatalogOid = 2606;
 constexpr Oid kAttrdefCatalogOid = 2604;
 
-// "1 2": an int2vector or oidvector as text.
 template <class T>
-std::string VectorText(const std::vector<T>& values, std::string_view separator = " ") {
-  std::string text;
-  for (const T& value : values) {
-    if (!text.empty()) text += separator;
-    text += std::to_string(value);
-  }
-  return text;
+Datum Vector(Oid element, const std::vector<T>& values) {
+  return MakeVector(element, std::vector<int64_t>(values.begin(), values.end()));
 }
-Datum ArrayText(const std::vector<uint32_t>& values) { return Text("{" + VectorText(values, ",") + "}"); }
+Datum Int2Array(const std::vector<uint32_t>& values) {
+  std::vector<Datum> elements;
+  for (const uint32_t value : values) elements.push_back(Datum::Int(value));
+  return Array::OfList(oid::kInt2, std::move(elements)).Pack();
+}
 
 template <class Visit>
 void ForAllTables(const CatalogView& view, const Visit& visit) {
@@ -38,9 +37,9 @@ int64_t VisibleColumns(const Table& table) {
 
 Datum OptionsText(const TableDescriptor& descriptor) {
   if (descriptor.options.empty()) return Datum();
-  std::string text;
-  for (const std::string& option : descriptor.options) text += (text.empty() ? "" : ",") + option;
-  return Text("{" + text + "}");
+  std::vector<Datum> options;
+  for (const std::string& option : descriptor.options) options.push_back(Datum::Bytes(option));
+  return Array::OfList(oid::kText, std::move(options)).Pack();
 }
 
 struct ClassRow {
@@ -174,8 +173,8 @@ void Index(const CatalogView& view, std::vector<Row>& rows) {
     const auto no = Datum::Bool(false);
     const auto count = Datum::Int(int64_t(columns.size()));
     rows.push_back({Datum::Int(PrimaryKeyOid(*table)), Datum::Int(TableOid(*table)), count, count, yes, no, yes, no,
-                    yes, no, yes, no, yes, yes, no, Text(VectorText(columns)), Text(VectorText(collations)),
-                    Text(VectorText(classes)), Text(VectorText(options)), Datum(), Datum()});
+                    yes, no, yes, no, yes, yes, no, Vector(oid::kInt2, columns), Vector(oid::kOid, collations),
+                    Vector(oid::kOid, classes), Vector(oid::kInt2, options), Datum(), Datum()});
   }
 }
 
@@ -197,11 +196,11 @@ void Constraint(const CatalogView& view, std::vector<Row>& rows) {
     if (table->has_primary_key()) {
       Row& row = rows.emplace_back(
           MakeConstraintRow(PrimaryKeyOid(*table), table->descriptor.primary_key_name, *table, 'p'));
-      row[kConKey] = ArrayText(PrimaryKeyColumns(*table));
+      row[kConKey] = Int2Array(PrimaryKeyColumns(*table));
     }
     for (const CheckDescriptor& check : table->descriptor.checks) {
       Row& row = rows.emplace_back(MakeConstraintRow(oids.Next(*table, check.name), check.name, *table, 'c'));
-      row[kConKey] = ArrayText(CheckColumns(*table, check));
+      row[kConKey] = Int2Array(CheckColumns(*table, check));
       row[kConBin] = Text(check.sql);
     }
   }

@@ -1,6 +1,7 @@
 #include "sql/exec/evaluate.h"
 
 #include "absl/container/inlined_vector.h"
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/compare.h"
 
 namespace orrery::sql {
@@ -88,6 +89,32 @@ Status EvaluateIn(const Expr& e, ExprEnv& env, std::span<const Datum> row, Datum
     unknown = unknown || !equal;
   }
   *out = unknown ? Datum::Null() : Datum::Bool(e.negated);
+  return OkStatus();
+}
+
+// x op ANY (array) and, negated, x op ALL (array).
+Status EvaluateAnyArray(const Expr& e, ExprEnv& env, std::span<const Datum> row, Datum* out) {
+  Datum args[2], array;
+  RETURN_IF_ERROR(Evaluate(*e.args[0], env, row, &args[0]));
+  RETURN_IF_ERROR(Evaluate(*e.args[1], env, row, &array));
+  *out = Datum::Null();
+  if (array.is_null()) return OkStatus();
+  const Array elements = Array::Unpack(array);
+  bool unknown = false;
+  for (const Datum& element : elements.elements) {
+    args[1] = element;
+    Datum result;
+    if (!e.function->strict || (!args[0].is_null() && !element.is_null())) {
+      RETURN_IF_ERROR(e.function->evaluate(env.eval, std::span<const Datum>(args, 2), &result));
+    }
+    if (result.is_null()) {
+      unknown = true;
+    } else if (result.as_bool() != e.negated) {
+      *out = Datum::Bool(!e.negated);
+      return OkStatus();
+    }
+  }
+  if (!unknown) *out = Datum::Bool(e.negated);
   return OkStatus();
 }
 
@@ -185,6 +212,8 @@ Status EvaluateForm(const Expr& e, ExprEnv& env, std::span<const Datum> row, Dat
       }
       return Evaluate(*e.args[2], env, row, out);
     }
+    case Kind::kAnyArray:
+      return EvaluateAnyArray(e, env, row, out);
     case Kind::kSubquery:
       ORRERY_ASSERT(env.subplans != nullptr, "a plan with subqueries runs with their subplans");
       return env.subplans->Evaluate(e, row, out);

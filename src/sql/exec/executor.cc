@@ -1,6 +1,7 @@
 #include "orrery/sql/exec/executor.h"
 
 #include "orrery/runtime/runtime.h"
+#include "orrery/sql/types/array.h"
 #include "sql/exec/executable_plan.h"
 #include "sql/exec/operator.h"
 
@@ -119,7 +120,7 @@ class Subplans final : public SubplanRunner {
       case Expr::SubqueryKind::kAll:
         return Compare(e, subplan.rows, row, out);
       case Expr::SubqueryKind::kArray:
-        return UnsupportedError("ARRAY(subquery)");
+        return Collect(e, subplan.rows, out);
     }
     return InternalError("unknown kind of subquery");
   }
@@ -153,6 +154,15 @@ class Subplans final : public SubplanRunner {
       }
     }
     return state_->context->Check();
+  }
+
+  // ARRAY(subquery).
+  static Status Collect(const Expr& e, const std::vector<OwnedRow>& rows, Datum* out) {
+    std::vector<Datum> elements;
+    elements.reserve(rows.size());
+    for (const OwnedRow& row : rows) elements.push_back(row[0]);
+    *out = Array::OfList(ElementTypeOf(e.type.oid), std::move(elements)).Pack();
+    return OkStatus();
   }
 
   // x op ANY/ALL (rows), three-valued.
@@ -216,6 +226,7 @@ OperatorPtr OperatorBuilder::BuildPlain(const PhysicalNode& node) {
     case PhysicalKind::kProject: return MakeProject(node.As<PhysicalProject>(), input(0));
     case PhysicalKind::kLimit: return MakeLimit(node.As<PhysicalLimit>(), input(0));
     case PhysicalKind::kSort: return MakeSort(node.As<PhysicalSort>(), input(0));
+    case PhysicalKind::kWindow: return MakeWindow(node.As<PhysicalWindow>(), input(0));
     case PhysicalKind::kDistinctOn: return MakeDistinctOn(node.As<PhysicalDistinctOn>(), input(0));
     case PhysicalKind::kHashAggregate:
     case PhysicalKind::kStreamAggregate: return MakeAggregate(node.As<PhysicalAggregate>(), input(0));

@@ -1,4 +1,5 @@
 // Leaves without KV: virtual tables, functions in FROM, VALUES, and the client's rows of COPY FROM.
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/compare.h"
 #include "orrery/sql/types/numeric.h"
 #include "sql/exec/operator.h"
@@ -34,7 +35,7 @@ class VirtualScanOperator final : public RowOperator {
   size_t next_ = 0;
 };
 
-// generate_series of integers, numerics and timestamps; or a scalar function as a one-row table.
+// generate_series of integers, numerics and timestamps; unnest; or a scalar function as a one-row table.
 class FunctionScanOperator final : public RowOperator {
  public:
   explicit FunctionScanOperator(const PhysicalFunctionScan& node) : node_(node) {}
@@ -49,6 +50,7 @@ class FunctionScanOperator final : public RowOperator {
       args_[i] = args_[i].Owned();
       any_null = any_null || args_[i].is_null();
     }
+    if (node_.function_name == "unnest") return PrepareElements(state, any_null);
     if (node_.function_name != "generate_series") return OkStatus();
     done_ = any_null;
     if (!done_ && !Integral()) return PrepareGeneral(state);
@@ -62,10 +64,12 @@ class FunctionScanOperator final : public RowOperator {
 
   Status Next(ExecState& state, RowBatch& out) override {
     out.Reset(node_.output.size());
-    if (node_.function_name != "generate_series") return OnlyRow(state, out);
+    const bool unnest = node_.function_name == "unnest";
+    if (node_.function_name != "generate_series" && !unnest) return OnlyRow(state, out);
+    const bool counts = Integral() && !unnest;
     while (!done_ && !out.full()) {
-      Emit(Integral() ? Datum::Int(current_) : general_[size_t(ordinal_)], out);
-      if (!Integral()) {
+      Emit(counts ? Datum::Int(current_) : general_[size_t(ordinal_)], out);
+      if (!counts) {
         done_ = size_t(ordinal_) >= general_.size();
         continue;
       }
@@ -101,6 +105,13 @@ class FunctionScanOperator final : public RowOperator {
       RETURN_IF_ERROR(node_.function->evaluate(state.env.eval, args_, &value));
     }
     Emit(value.Owned(), out);
+    return OkStatus();
+  }
+  Status PrepareElements(ExecState& state, bool is_null) {
+    general_.clear();
+    if (!is_null) general_ = Array::Unpack(args_[0]).elements;
+    for (const Datum& element : general_) RETURN_IF_ERROR(state.Charge(sizeof(Datum) + element.heap_bytes()));
+    done_ = general_.empty();
     return OkStatus();
   }
   // Numerics and timestamps: all values at once, charged to the statement's memory.

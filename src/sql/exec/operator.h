@@ -74,6 +74,7 @@ OperatorPtr MakeFilter(const PhysicalFilter& node, OperatorPtr input);  // row_o
 OperatorPtr MakeProject(const PhysicalProject& node, OperatorPtr input);
 OperatorPtr MakeLimit(const PhysicalLimit& node, OperatorPtr input);
 OperatorPtr MakeDistinctOn(const PhysicalDistinctOn& node, OperatorPtr input);
+OperatorPtr MakeWindow(const PhysicalWindow& node, OperatorPtr input);  // window.cc
 OperatorPtr MakeSort(const PhysicalSort& node, OperatorPtr input);     // sort.cc
 OperatorPtr MakeHashJoin(const PhysicalHashJoin& node, OperatorPtr left, OperatorPtr right);  // join.cc
 OperatorPtr MakeNestedLoopJoin(const PhysicalNestedLoopJoin& node, OperatorPtr left, OperatorPtr right);

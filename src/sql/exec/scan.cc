@@ -5,6 +5,7 @@
 #include "absl/container/inlined_vector.h"
 #include "orrery/kv/api/errors.h"
 #include "orrery/sql/exec/kv_errors.h"
+#include "orrery/sql/types/array.h"
 #include "sql/exec/operator.h"
 #include "sql/exec/table_rows.h"
 
@@ -209,6 +210,7 @@ class KeyLookupOperator final : public RowOperator {
       std::string key;
       if (AppendRowKey(*node_.table, values, key)) keys_.push_back(std::move(key));
     }
+    if (node_.array) RETURN_IF_ERROR(AddElements(state));
     std::sort(keys_.begin(), keys_.end());
     keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
     return OkStatus();
@@ -224,6 +226,18 @@ class KeyLookupOperator final : public RowOperator {
   }
 
  private:
+  Status AddElements(ExecState& state) {
+    Datum array;
+    RETURN_IF_ERROR(Evaluate(*node_.array, state.expr, {}, &array));
+    if (array.is_null()) return OkStatus();
+    for (const Datum& element : Array::Unpack(array).elements) {
+      std::string key;
+      if (!AppendRowKey(*node_.table, {&element, 1}, key)) continue;
+      RETURN_IF_ERROR(state.Charge(sizeof(std::string) + key.size()));
+      keys_.push_back(std::move(key));
+    }
+    return OkStatus();
+  }
   Status ReadPage(ExecState& state, RowBatch& out) {
     auto batch = std::make_shared<kv::Batch>();
     size_t end = std::min(keys_.size(), next_ + RowBatch::kRowsMax);

@@ -107,6 +107,7 @@ StatusOr<Built> Builder::Build(const Relation& r, const Wish& wish) {
     case Relation::Kind::kProject: return BuildProject(r, wish);
     case Relation::Kind::kJoin: return BuildJoin(r);
     case Relation::Kind::kAggregate: return BuildAggregate(r);
+    case Relation::Kind::kWindow: return BuildWindow(r);
     case Relation::Kind::kDistinct: return BuildDistinct(r);
     case Relation::Kind::kSort: return BuildSort(r, wish);
     case Relation::Kind::kLimit: return BuildLimit(r);
@@ -149,7 +150,8 @@ StatusOr<Built> Builder::BuildVirtualScan(const Relation& scan, const std::vecto
 
 StatusOr<Built> Builder::BuildScan(const Relation& scan, const std::vector<ExprPtr>& conjuncts, const Wish& wish) {
   if (scan.table->virtual_table) return BuildVirtualScan(scan, conjuncts);
-  const KeyMatch match = MatchKey(scan, conjuncts);
+  KeyMatch match = MatchKey(scan, conjuncts);
+  const ExprPtr array = match.full_key || !match.bounds.unbounded() ? nullptr : TakeKeyArray(scan, match.rest);
   std::unique_ptr<PhysicalTableLeaf> leaf;
   const int direction = ScanDirection(scan, match, wish.order);
   const std::vector<ColumnId> no_slots;
@@ -161,6 +163,11 @@ StatusOr<Built> Builder::BuildScan(const Relation& scan, const std::vector<ExprP
       lookup->keys.push_back(std::move(translated));
     }
     rows = double(match.keys.size());
+    leaf = std::move(lookup);
+  } else if (array) {
+    auto lookup = std::make_unique<PhysicalKeyLookup>();
+    ASSIGN_OR_RETURN(lookup->array, Translate(array, no_slots));
+    rows = 10;  // PostgreSQL's guess for an array it does not know
     leaf = std::move(lookup);
   } else {
     auto range = std::make_unique<PhysicalScan>();
@@ -177,7 +184,7 @@ StatusOr<Built> Builder::BuildScan(const Relation& scan, const std::vector<ExprP
   }
   Built built;
   // One key at most has any order; several do not come sorted.
-  built.ordered = !wish.order.empty() && (match.full_key ? match.keys.size() == 1 : direction != 0);
+  built.ordered = !wish.order.empty() && !array && (match.full_key ? match.keys.size() == 1 : direction != 0);
   leaf->table = scan.table;
   leaf->alias = scan.alias;
   leaf->lock = scan.lock;
@@ -325,6 +332,29 @@ StatusOr<Built> Builder::BuildAggregate(const Relation& r) {
   SetEstimate(*node, EstimateRows(r));
   built.node = std::move(node);
   return built;
+}
+
+StatusOr<Built> Builder::BuildWindow(const Relation& r) {
+  ASSIGN_OR_RETURN(Built built, Build(*r.inputs[0]));
+  auto node = std::make_unique<PhysicalWindow>();
+  ASSIGN_OR_RETURN(node->partition_by, TranslateAll(r.exprs, built.slots));
+  for (const SortKey& key : r.sort_keys) {
+    node->order_by.push_back(key);
+    ASSIGN_OR_RETURN(node->order_by.back().expr, Translate(key.expr, built.slots));
+  }
+  node->output = built.node->output;
+  for (const WindowCall& call : r.windows) {
+    node->calls.push_back(call);
+    ASSIGN_OR_RETURN(node->calls.back().args, TranslateAll(call.args, built.slots));
+    ASSIGN_OR_RETURN(node->calls.back().filter, Translate(call.filter, built.slots));
+    AddOutput(*node, call.output);
+  }
+  // Two windows' columns: an input's own come first.
+  for (const WindowCall& call : r.windows) built.slots.push_back(call.output.id);
+  const double rows = built.node->estimate.rows;
+  node->inputs.push_back(std::move(built.node));
+  SetEstimate(*node, rows);
+  return Built{.node = std::move(node), .slots = std::move(built.slots)};
 }
 
 StatusOr<Built> Builder::BuildDistinct(const Relation& r) {

@@ -58,6 +58,7 @@ class Builder {
   StatusOr<Built> BuildLateralJoin(const Relation& r);
   StatusOr<std::optional<Built>> TryLookupJoin(const Relation& r, Built& left, const std::vector<ExprPtr>& conjuncts);
   StatusOr<Built> BuildAggregate(const Relation& r);
+  StatusOr<Built> BuildWindow(const Relation& r);
   StatusOr<Built> BuildDistinct(const Relation& r);
   StatusOr<Built> BuildSort(const Relation& r, const Wish& wish);
   StatusOr<Built> BuildLimit(const Relation& r);

@@ -22,6 +22,10 @@ void ForEachExpr(const Relation& r, F&& fn) {
     call(aggregate.filter);
     for (const auto& key : aggregate.order_by) call(key.expr);
   }
+  for (const auto& window : r.windows) {
+    for (const auto& e : window.args) call(e);
+    call(window.filter);
+  }
   for (const auto& key : r.sort_keys) call(key.expr);
   call(r.limit);
   call(r.offset);

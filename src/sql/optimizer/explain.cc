@@ -105,8 +105,9 @@ std::vector<Property> Properties(const PhysicalNode& node) {
     }
     case PhysicalKind::kKeyLookup: {
       const auto& lookup = node.As<PhysicalKeyLookup>();
-      out.emplace_back("Index Cond", lookup.keys.size() == 1 ? KeyText(*lookup.table, lookup.keys[0])
-                                                             : std::to_string(lookup.keys.size()) + " keys");
+      out.emplace_back("Index Cond", lookup.array              ? "key = ANY (" + ExprToSql(*lookup.array) + ")"
+                                     : lookup.keys.size() == 1 ? KeyText(*lookup.table, lookup.keys[0])
+                                                               : std::to_string(lookup.keys.size()) + " keys");
       AddLeafProperties(lookup, out);
       break;
     }
@@ -221,6 +222,7 @@ std::string ExplainNodeName(const PhysicalNode& node) {
     case PhysicalKind::kHashAggregate: return "HashAggregate";
     case PhysicalKind::kStreamAggregate: return "Aggregate";
     case PhysicalKind::kDistinctOn: return "Unique";
+    case PhysicalKind::kWindow: return "WindowAgg";
     case PhysicalKind::kSort: return node.As<PhysicalSort>().top ? "Sort (top rows)" : "Sort";
     case PhysicalKind::kLimit: return "Limit";
     case PhysicalKind::kSetOperation: {

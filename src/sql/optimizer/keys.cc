@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "orrery/sql/types/array.h"
 #include "sql/optimizer/columns.h"
 
 namespace orrery::sql::optimizer {
@@ -219,6 +220,25 @@ ExprPtr KeyValueFor(Oid column, const ExprPtr& value) {
 KeyMatch MatchKey(const Relation& scan, const std::vector<ExprPtr>& conjuncts) {
   if (scan.table->virtual_table) return {.rest = conjuncts};
   return Matcher(scan, conjuncts).Run();
+}
+
+ExprPtr TakeKeyArray(const Relation& scan, std::vector<ExprPtr>& rest) {
+  if (scan.table->key.size() != 1) return nullptr;
+  const Table::KeyPart& part = scan.table->key[0];
+  for (size_t i = 0; i < rest.size(); ++i) {
+    const Expr& e = *rest[i];
+    if (e.kind != Expr::Kind::kAnyArray || e.negated || e.op->name != "=") continue;
+    const Expr* subject = PlainColumn(e.args[0]);
+    if (!subject || ElementTypeOf(e.args[1]->type.oid) != part.type) continue;
+    const auto ordinal = std::find(scan.ordinals.begin(), scan.ordinals.end(), part.ordinal);
+    if (ordinal == scan.ordinals.end() || scan.columns[size_t(ordinal - scan.ordinals.begin())].id != subject->column) continue;
+    if (Intersects(Reads(e.args[1]), Outputs(scan)) || HasSubquery(*e.args[1])) continue;
+    if (VolatilityOf(*e.args[1]) == Volatility::kVolatile) continue;
+    ExprPtr array = e.args[1];
+    rest.erase(rest.begin() + ptrdiff_t(i));
+    return array;
+  }
+  return nullptr;
 }
 
 }  // namespace orrery::sql::optimizer

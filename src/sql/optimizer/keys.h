@@ -18,6 +18,8 @@ struct KeyMatch {
 // Matches the conjuncts over a kScan's columns against its table's key. Values are expressions that read none
 // of the scan's own columns (constants, parameters, columns of outer queries) and have the key columns' types.
 KeyMatch MatchKey(const Relation& scan, const std::vector<ExprPtr>& conjuncts);
+// The array of `key = ANY (array)` for a key of one column, whose conjunct is taken out of `rest`. Null if there is none.
+ExprPtr TakeKeyArray(const Relation& scan, std::vector<ExprPtr>& rest);
 
 // `value`, known to be compared with a column of type `column` by an equality, as a value of exactly that type:
 // itself, relabelled, or narrowed from a wider integer. Null if there is no exact way.

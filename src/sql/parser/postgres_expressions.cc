@@ -235,7 +235,6 @@ ParsedExprPtr PostgresTree::Between(const ::A_Expr* node) {
 }
 
 ParsedExprPtr PostgresTree::Function(const ::FuncCall* node) {
-  if (node->over) return Unsupported("window functions", node->location);
   if (node->agg_within_group) return Unsupported("WITHIN GROUP", node->location);
   if (node->func_variadic) return Unsupported("VARIADIC", node->location);
   auto out = std::make_unique<P>(P::Kind::kFunction, node->location);
@@ -257,6 +256,35 @@ ParsedExprPtr PostgresTree::Function(const ::FuncCall* node) {
   }
   out->order_by = SortItems(node->agg_order);
   out->filter = Expression(node->agg_filter);
+  if (node->over) out->over = std::make_unique<ParsedWindow>(Window(node->over));
+  return out;
+}
+
+// parsenodes.h: FRAMEOPTION_…
+ParsedWindow PostgresTree::Window(const ::WindowDef* node) {
+  using Bound = ParsedWindow::Bound;
+  ParsedWindow out;
+  out.name = Text(node->name);
+  out.position = node->location;
+  if (node->refname) Unsupported("a window that extends another", node->location);
+  Expressions(node->partitionClause, out.partition_by);
+  out.order_by = SortItems(node->orderClause);
+  const int options = node->frameOptions;
+  if (options & FRAMEOPTION_EXCLUSION) Unsupported("EXCLUDE in a window frame", node->location);
+  if (options & FRAMEOPTION_ROWS) out.mode = ParsedWindow::Mode::kRows;
+  if (options & FRAMEOPTION_GROUPS) Unsupported("GROUPS in a window frame", node->location);
+  out.start = options & FRAMEOPTION_START_UNBOUNDED_PRECEDING ? Bound::kUnboundedPreceding
+              : options & FRAMEOPTION_START_OFFSET_PRECEDING  ? Bound::kPreceding
+              : options & FRAMEOPTION_START_OFFSET_FOLLOWING  ? Bound::kFollowing
+                                                              : Bound::kCurrentRow;
+  out.end = options & FRAMEOPTION_END_UNBOUNDED_FOLLOWING ? Bound::kUnboundedFollowing
+            : options & FRAMEOPTION_END_OFFSET_PRECEDING  ? Bound::kPreceding
+            : options & FRAMEOPTION_END_OFFSET_FOLLOWING  ? Bound::kFollowing
+                                                          : Bound::kCurrentRow;
+  out.start_offset = Expression(node->startOffset);
+  out.end_offset = Expression(node->endOffset);
+  if ((node->startOffset || node->endOffset) && out.mode != ParsedWindow::Mode::kRows)
+    Unsupported("RANGE with an offset in a window frame", node->location);
   return out;
 }
 
@@ -301,11 +329,40 @@ ParsedExprPtr PostgresTree::Keyword(const ::SQLValueFunction* node) {
   return out;
 }
 
+// The run of brackets that begins at `next` of the list; leaves `next` at its last.
+ParsedExprPtr PostgresTree::Subscripts(const ::List* steps, int& next, ParsedExprPtr of) {
+  auto out = std::make_unique<P>(P::Kind::kSubscript, of->position);
+  out->args.push_back(std::move(of));
+  const int first = next;
+  int end = first;
+  for (; end < list_length(steps); ++end) {
+    const auto* step = static_cast<const ::Node*>(list_nth(steps, end));
+    if (!IsA(step, A_Indices)) break;
+    out->slice = out->slice || As<::A_Indices>(step)->is_slice;
+  }
+  for (; next < end; ++next) {
+    const auto* indices = As<::A_Indices>(static_cast<const ::Node*>(list_nth(steps, next)));
+    if (out->slice && !indices->is_slice) {
+      out->args.push_back(std::make_unique<P>(P::Kind::kInteger, out->position));
+      out->args.back()->integer = 1;
+    } else if (out->slice) {
+      out->args.push_back(Expression(indices->lidx));
+    }
+    out->args.push_back(Expression(indices->uidx));
+  }
+  --next;
+  return out;
+}
+
 ParsedExprPtr PostgresTree::Indirection(const ::A_Indirection* node) {
   ParsedExprPtr out = Expression(node->arg);
   for (int i = 0; i < list_length(node->indirection) && out; ++i) {
     const auto* step = static_cast<const ::Node*>(list_nth(node->indirection, i));
-    if (!IsA(step, String)) return Unsupported(IsA(step, A_Star) ? "expansion of composite values" : "array subscripts");
+    if (IsA(step, A_Indices)) {
+      out = Subscripts(node->indirection, i, std::move(out));
+      continue;
+    }
+    if (!IsA(step, String)) return Unsupported("expansion of composite values");
     auto field = std::make_unique<P>(P::Kind::kField, out->position);
     field->text = Text(strVal(step));
     field->args.push_back(std::move(out));

@@ -65,7 +65,8 @@ void PostgresTree::SelectBlock(const ::SelectStmt* node, ParsedSelect& out) {
   Expressions(node->groupClause, out.group_by);
   if (node->groupDistinct) Unsupported("GROUP BY DISTINCT");
   out.having = Expression(node->havingClause);
-  if (node->windowClause) Unsupported("WINDOW");
+  for (int i = 0; i < list_length(node->windowClause) && status_.ok(); ++i)
+    out.windows.push_back(Window(Element<::WindowDef>(node->windowClause, i)));
 }
 
 void PostgresTree::SelectTail(const ::SelectStmt* node, ParsedSelect& out) {

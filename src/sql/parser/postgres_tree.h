@@ -62,6 +62,8 @@ class PostgresTree {
   ParsedExprPtr Case(const ::CaseExpr* node);
   ParsedExprPtr Sublink(const ::SubLink* node);
   ParsedExprPtr Keyword(const ::SQLValueFunction* node);
+  ParsedWindow Window(const ::WindowDef* node);
+  ParsedExprPtr Subscripts(const ::List* steps, int& next, ParsedExprPtr of);
   ParsedExprPtr Indirection(const ::A_Indirection* node);
   ParsedExprPtr Cast(const ::TypeCast* node);
   ParsedExprPtr Boolean(const ::BoolExpr* node);

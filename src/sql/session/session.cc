@@ -324,10 +324,7 @@ std::optional<std::string> Session::RegName(Oid reg_type, Oid value) const {
 
 StatusOr<Oid> Session::RegLookup(Oid reg_type, std::string_view name) const {
   if (reg_type == oid::kRegtype) {
-    if (const TypeInfo* type = FindTypeByName(name)) return type->oid;
-    for (const TypeInfo& type : AllTypes()) {
-      if (type.sql_name == name) return type.oid;
-    }
+    if (const TypeInfo* type = FindTypeBySqlName(name)) return type->oid;
     return Status(Code::kNotFound, "42704", "type \"" + std::string(name) + "\" does not exist");
   }
   if (reg_type == oid::kRegrole && name == "postgres") return Oid(kRoleOid);

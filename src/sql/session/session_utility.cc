@@ -282,6 +282,7 @@ Status Session::RunPrepare(const ParsedPrepare& node, const CompiledStatement& c
   std::vector<Oid> declared;
   for (const ParsedTypeName& type : node.parameter_types) {
     const TypeInfo* info = type.names.empty() ? nullptr : FindTypeByName(type.names.back());
+    if (info != nullptr && type.array_dimensions > 0 && info->element == oid::kInvalid) info = FindType(info->array_oid);
     if (info == nullptr) {
       return {Code::kNotFound, "42704", "type \"" + (type.names.empty() ? "" : type.names.back()) + "\" does not exist"};
     }

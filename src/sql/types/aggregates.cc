@@ -6,6 +6,7 @@
 
 #include "orrery/sql/types/numeric.h"
 #include "sql/types/aggregate_states.h"
+#include "sql/types/array_state.h"
 #include "sql/types/datetime.h"
 #include "sql/types/errors.h"
 #include "sql/types/evaluators.h"
@@ -89,6 +90,10 @@ const Aggregate* MakeMoment(Moment moment, Oid type, Keep& keep) {
 }
 
 }  // namespace
+
+const Aggregate* MakeArrayAggregate(Oid element, Keep& keep) {
+  return Own(keep, ArrayState{.element = element}, true);
+}
 
 const Aggregate* MakeAggregate(std::string_view name, std::span<const Oid> arguments, Keep& keep) {
   if (name == "count") {

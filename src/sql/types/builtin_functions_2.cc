@@ -221,6 +221,7 @@ constexpr FunctionRow kFunctions[] = {
      "has_tablespace_privilege_name", "25 25", 16, 'f', 's', true, false, 0},
     {2395, "has_tablespace_privilege",
      "has_tablespace_privilege_id", "26 25", 16, 'f', 's', true, false, 0},
+    {2401, "array_send", "array_send", "2277", 17, 'f', 's', true, false, 0},
     {2403, "record_send", "record_send", "2249", 17, 'f', 's', true, false, 0},
     {2405, "int2send", "int2send", "21", 17, 'f', 'i', true, false, 0},
     {2407, "int4send", "int4send", "23", 17, 'f', 'i', true, false, 0},

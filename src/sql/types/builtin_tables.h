@@ -37,7 +37,8 @@ struct CastRowData {
 
 std::span<const FunctionRow> BuiltinFunctions1();
 std::span<const FunctionRow> BuiltinFunctions2();
-// Functions over arrays and expression trees, which are text here: catalog_functions.cc.
+std::span<const FunctionRow> BuiltinFunctions3();  // over arrays
+// Functions over expression trees, which are text here: catalog_functions.cc.
 std::span<const FunctionRow> CatalogFunctionRows();
 std::span<const OperatorRow> BuiltinOperators();
 std::span<const CastRowData> BuiltinCasts();

@@ -1,3 +1,4 @@
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/numeric.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/types/coerce.h"
@@ -26,14 +27,46 @@ bool TextCastAllowed(Oid source, Oid target, CastContext context) {
   return context == CastContext::kExplicit && CategoryOf(source) == 'S';
 }
 
+// Whether a polymorphic pseudo-type takes the type; false for other targets.
+bool TakesAny(Oid target, Oid source) {
+  switch (target) {
+    case oid::kAny:
+    case oid::kAnyelement:
+    case oid::kAnycompatible:
+      return true;
+    case oid::kAnynonarray:
+    case oid::kAnycompatiblenonarray:
+      return ElementTypeOf(source) == oid::kInvalid;
+    case oid::kAnyarray:
+    case oid::kAnycompatiblearray:
+      return source == oid::kUnknown || ElementTypeOf(source) != oid::kInvalid;
+    default:
+      return false;
+  }
+}
+bool IsPolymorphic(Oid type) {
+  return TakesAny(type, oid::kUnknown);
+}
+
 bool FindMethod(const FunctionCatalog& catalog, Oid source, CastPath& path) {
   const Oid target = path.target.oid;
-  if (source == target || target == oid::kAny || target == oid::kAnynonarray) {
+  if (source == target || TakesAny(target, source)) {
     path.method = CastPath::Method::kRelabel;
     return true;
   }
+  if (IsPolymorphic(target)) return false;
   if (source == oid::kUnknown) {
     path.method = CastPath::Method::kText;
+    return true;
+  }
+  if (ElementTypeOf(source) != oid::kInvalid && ElementTypeOf(target) != oid::kInvalid) {
+    CastPath element;
+    element.source = ElementTypeOf(source);
+    element.target = {ElementTypeOf(target), path.target.typmod};
+    element.context = path.context;
+    if (!FindMethod(catalog, element.source, element)) return false;
+    path.method = CastPath::Method::kArray;
+    path.element = std::make_shared<const CastPath>(std::move(element));
     return true;
   }
   const FunctionCatalog::CastRow* const row = catalog.FindCastRow(source, target);
@@ -99,8 +132,14 @@ Status ApplyTypmod(Type type, CastContext context, Datum* value) {
       *value = Datum::OfInterval(fitted);
       return OkStatus();
     }
-    default:
+    default: {
+      const Oid element = ElementTypeOf(type.oid);
+      if (element == oid::kInvalid) return OkStatus();
+      Array array = Array::Unpack(*value);
+      for (Datum& e : array.elements) RETURN_IF_ERROR(ApplyTypmod({element, type.typmod}, context, &e));
+      *value = array.Pack();
       return OkStatus();
+    }
   }
 }
 
@@ -144,6 +183,17 @@ Status EvaluateCast(EvalContext& context, const CastPath& path, const Datum& val
         *out = Datum::Int(int64_t(uint32_t(out->as_int())));
       }
       break;
+    case CastPath::Method::kArray: {
+      Array array = Array::Unpack(value);
+      array.element = path.element->target.oid;
+      for (Datum& element : array.elements) {
+        Datum converted;
+        RETURN_IF_ERROR(EvaluateCast(context, *path.element, element, &converted));
+        element = converted.Owned();
+      }
+      *out = array.Pack();
+      return OkStatus();
+    }
     case CastPath::Method::kText: {
       // An interval's modifier says how to read plain numbers, so its input needs it.
       const Type type{path.target.oid, path.target.oid == oid::kInterval ? path.target.typmod : -1};

@@ -63,6 +63,7 @@ class FunctionCatalogBuilder {
     RegisterDateTimeOverlaps(table_);
     RegisterSessionFunctions(table_);
     RegisterCatalogFunctions(table_);
+    RegisterArrayFunctions(table_);
     for (const ExtraFunction& e : extra) {
       ORRERY_ASSERT(e.evaluate != nullptr && IsBuiltinSymbol(e.symbol),
                     "ExtraFunction: evaluates a function of pg_proc");
@@ -71,12 +72,14 @@ class FunctionCatalogBuilder {
     }
     for (const FunctionRow& row : BuiltinFunctions1()) AddFunction(row);
     for (const FunctionRow& row : BuiltinFunctions2()) AddFunction(row);
+    for (const FunctionRow& row : BuiltinFunctions3()) AddFunction(row);
     for (const FunctionRow& row : CatalogFunctionRows()) AddFunction(row);
     std::ranges::sort(rep().functions, {}, &Function::oid);
     for (const Function* f : rep().functions) {
       rep().by_name[f->name].push_back(f);
       rep().unsupported.erase(f->name);
     }
+    AddArrayAggregates();
     for (const OperatorRow& row : BuiltinOperators()) AddOperator(row);
     for (const CastRowData& row : BuiltinCasts()) {
       if (row.method == 'f' && catalog_->FindFunction(row.function) == nullptr) continue;
@@ -91,7 +94,8 @@ class FunctionCatalogBuilder {
   static bool IsBuiltinSymbol(std::string_view symbol) {
     const auto has = [&](const FunctionRow& row) { return row.symbol == symbol; };
     return std::ranges::any_of(BuiltinFunctions1(), has) ||
-           std::ranges::any_of(BuiltinFunctions2(), has);
+           std::ranges::any_of(BuiltinFunctions2(), has) ||
+           std::ranges::any_of(BuiltinFunctions3(), has);
   }
 
   void AddFunction(const FunctionRow& row) {
@@ -117,6 +121,25 @@ class FunctionCatalogBuilder {
     }
     rep().functions.push_back(f.get());
     rep().function_storage.push_back(std::move(f));
+  }
+
+  // array_agg keeps values, so each type of them has its own: overloads in the place of pg_proc's polymorphic row.
+  void AddArrayAggregates() {
+    constexpr Oid kArrayAgg = 2335;
+    for (const TypeInfo& type : AllTypes()) {
+      if (type.array_oid == oid::kInvalid || type.kind == 'p' || FindType(type.array_oid) == nullptr) continue;
+      auto f = std::make_unique<Function>();
+      f->oid = kArrayAgg;
+      f->name = "array_agg";
+      f->arguments = {type.oid};
+      f->result = type.array_oid;
+      f->kind = FunctionKind::kAggregate;
+      f->strict = false;
+      f->aggregate = MakeArrayAggregate(type.oid, rep().aggregates);
+      rep().by_name[f->name].push_back(f.get());
+      rep().function_storage.push_back(std::move(f));
+    }
+    rep().unsupported.erase("array_agg");
   }
 
   void AddOperator(const OperatorRow& row) {

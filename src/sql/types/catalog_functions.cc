@@ -1,10 +1,10 @@
 // Functions about catalog objects and privileges: PostgreSQL documentation, section 9.26. There is one role, a
-// superuser, so every question about a privilege on an object that exists is answered yes. Arrays are not a type
-// here; the few functions over arrays that catalog queries use take their text form, {a,"b c",NULL}.
+// superuser, so every question about a privilege on an object that exists is answered yes.
 #include "orrery/sql/types/catalog_info.h"
 
 #include <vector>
 
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/text_io.h"
 #include "sql/types/builtin_tables.h"
 #include "sql/types/errors.h"
@@ -47,80 +47,13 @@ Status SetOptional(CatalogInfo::Text text, Datum* out) {
   return OkStatus();
 }
 
-// The elements of an array in its text form. A null element is nullopt.
-std::vector<std::optional<std::string>> ElementsOf(std::string_view array) {
-  std::vector<std::optional<std::string>> elements;
-  if (!array.starts_with('{') || !array.ends_with('}') || array.size() <= 2) return elements;
-  array = array.substr(1, array.size() - 2);
-  std::string element;
-  bool quoted = false, was_quoted = false;
-  const auto finish = [&] {
-    const bool null = !was_quoted && element == "NULL";
-    elements.push_back(null ? std::nullopt : std::optional(element));
-    element.clear();
-    was_quoted = false;
-  };
-  for (size_t i = 0; i < array.size(); ++i) {
-    const char c = array[i];
-    if (c == '\\' && i + 1 < array.size()) {
-      element += array[++i];
-    } else if (c == '"') {
-      quoted = !quoted;
-      was_quoted = true;
-    } else if (c == ',' && !quoted) {
-      finish();
-    } else {
-      element += c;
-    }
-  }
-  finish();
-  return elements;
-}
-
-// array_to_string(array, separator [, text for nulls]): without the last argument nulls are left out.
-Status ArrayToText(EvalContext&, Args a, Datum* out) {
-  if (a[0].is_null() || a[1].is_null()) {
-    *out = Datum();
-    return OkStatus();
-  }
-  std::string text;
-  bool first = true;
-  for (const auto& element : ElementsOf(a[0].as_bytes())) {
-    const bool has_null_text = a.size() > 2 && !a[2].is_null();
-    if (!element && !has_null_text) continue;
-    if (!first) text += a[1].as_bytes();
-    text += element ? std::string_view(*element) : a[2].as_bytes();
-    first = false;
-  }
-  return SetText(text, out);
-}
-
-Status ArrayLength(EvalContext&, Args a, Datum* out) {
-  const size_t length = ElementsOf(a[0].as_bytes()).size();
-  *out = a[1].as_int() == 1 && length > 0 ? Datum::Int(int64_t(length)) : Datum();
-  return OkStatus();
-}
-
-Status ArrayPosition(EvalContext&, Args a, Datum* out) {
-  *out = Datum();
-  if (a[0].is_null()) return OkStatus();
-  int64_t position = 0;
-  for (const auto& element : ElementsOf(a[0].as_bytes())) {
-    ++position;
-    if (element.has_value() == a[1].is_null() || (element && *element != a[1].as_bytes())) continue;
-    *out = Datum::Int(position);
-    return OkStatus();
-  }
-  return OkStatus();
-}
-
 Status CurrentSchemas(EvalContext& c, Args a, Datum* out) {
-  std::string text;
+  std::vector<Datum> schemas;
   for (const std::string& schema : SessionOf(c).SearchPath()) {
-    if (schema == "pg_catalog" && !a[0].as_bool()) continue;
-    text += (text.empty() ? "" : ",") + schema;
+    if (schema != "pg_catalog" || a[0].as_bool()) schemas.push_back(Datum::Bytes(schema));
   }
-  return SetText("{" + text + "}", out);
+  *out = Array::OfList(oid::kName, std::move(schemas)).Pack();
+  return OkStatus();
 }
 
 Status UserById(EvalContext& c, Args a, Datum* out) {
@@ -222,11 +155,15 @@ void RegisterDefinitions(EvaluatorTable& table) {
   table.Add("pg_get_function_arguments", &FunctionArguments);
   table.Add("pg_get_function_identity_arguments", &FunctionArguments);
   table.Add("pg_get_function_result", &FunctionResult);
-  // Views, rules, triggers, statistics objects, partitions and sequences do not exist here.
+  // Sizes are not known yet; they would be sums over ranges. Views, rules, triggers, statistics objects, partitions
+  // and sequences do not exist here.
   for (const char* symbol : {"pg_get_viewdef", "pg_get_viewdef_ext", "pg_get_viewdef_wrap", "pg_get_ruledef",
                              "pg_get_ruledef_ext", "pg_get_triggerdef", "pg_get_triggerdef_ext",
                              "pg_get_statisticsobjdef", "pg_get_statisticsobjdef_columns", "pg_get_partkeydef",
-                             "pg_get_partition_constraintdef", "pg_get_serial_sequence", "pg_get_function_arg_default",
+                             "pg_get_partition_constraintdef", "pg_get_function_sqlbody", "pg_table_size",
+                             "pg_indexes_size", "pg_relation_size", "pg_total_relation_size",
+                             "pg_database_size_oid", "pg_database_size_name", "pg_tablespace_size_oid",
+                             "pg_tablespace_size_name", "pg_get_serial_sequence", "pg_get_function_arg_default",
                              "sql_obj_description_1215", "sql_obj_description_1348", "sql_col_description_1216",
                              "sql_shobj_description_1993"})
     table.Add(symbol, &Null);
@@ -243,6 +180,7 @@ void RegisterCatalogFunctions(EvaluatorTable& table) {
                            "ts_dict", "ts_config", "ts_template", "statistics_obj"})
     table.Add("pg_" + std::string(kind) + "_is_visible", &True);
   table.Add("pg_relation_is_publishable", &True);
+  table.Add("pg_tablespace_location", [](EvalContext&, Args, Datum* out) { return SetText("", out); });
   table.Add("pg_get_userbyid", &UserById);
   table.Add("PG_encoding_to_char", &EncodingToChar);
   table.Add("PG_char_to_encoding", &CharToEncoding);
@@ -252,21 +190,13 @@ void RegisterCatalogFunctions(EvaluatorTable& table) {
   table.Add("to_regnamespace", &ToReg<oid::kRegnamespace>);
   table.Add("to_regrole", &ToReg<oid::kRegrole>);
   table.Add("current_schemas", &CurrentSchemas);
-  table.Add("array_to_text", &ArrayToText);
-  table.Add("array_length", &ArrayLength);
-  table.Add("array_position", &ArrayPosition);
 }
 
 std::span<const FunctionRow> CatalogFunctionRows() {
   static constexpr FunctionRow kRows[] = {
-      {384, "array_to_string", "array_to_text", "25 25 25", 25, 'f', 's', false, false, 0},
-      {395, "array_to_string", "array_to_text", "25 25", 25, 'f', 's', true, false, 0},
-      {1403, "current_schemas", "current_schemas", "16", 25, 'f', 's', true, false, 0},
+      {3403, "pg_statistics_obj_is_visible", "pg_statistics_obj_is_visible", "26", 16, 'f', 's', true, false, 0},
       {1716, "pg_get_expr", "pg_get_expr", "25 26", 25, 'f', 's', true, false, 0},
-      {2092, "array_upper", "array_length", "25 23", 23, 'f', 'i', true, false, 0},
-      {2176, "array_length", "array_length", "25 23", 23, 'f', 'i', true, false, 0},
       {2509, "pg_get_expr", "pg_get_expr", "25 26 16", 25, 'f', 's', true, false, 0},
-      {3277, "array_position", "array_position", "25 25", 23, 'f', 'i', false, false, 0},
   };
   return kRows;
 }

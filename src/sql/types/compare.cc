@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "orrery/base/hash.h"
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/numeric.h"
+#include "orrery/sql/types/record.h"
 #include "sql/types/numeric_packed.h"
 #include "sql/types/value_order.h"
 
@@ -46,6 +48,23 @@ __int128 IntervalSpan(const Interval& value) {
   return static_cast<__int128>(days) * kMicrosPerDay + value.micros;
 }
 
+namespace {
+// Text, byte strings and UUIDs are asked for most and are known without a look-up.
+bool IsArray(Oid type) {
+  switch (type) {
+    case oid::kText:
+    case oid::kVarchar:
+    case oid::kBytea:
+    case oid::kName:
+    case oid::kUuid:
+    case oid::kUnknown:
+      return false;
+    default:
+      return type == oid::kAnyarray || ElementTypeOf(type) != oid::kInvalid;
+  }
+}
+}  // namespace
+
 std::string_view WithoutTrailingBlanks(std::string_view text) {
   size_t size = text.size();
   while (size > 0 && text[size - 1] == ' ') --size;
@@ -66,6 +85,10 @@ std::strong_ordering CompareDatums(Oid type, const Datum& a, const Datum& b) {
       if (type == oid::kBpchar) {
         x = WithoutTrailingBlanks(x);
         y = WithoutTrailingBlanks(y);
+      } else if (type == oid::kRecord) {
+        return CompareRecords(a, b);
+      } else if (IsArray(type)) {
+        return CompareArrays(a, b);
       }
       return x.compare(y) <=> 0;
     }
@@ -114,6 +137,8 @@ uint64_t HashDatum(Oid type, const Datum& value, uint64_t seed) {
       return Mix(uint64_t(span), Mix(uint64_t(span >> 64), seed));
     }
     case Datum::Kind::kBytes:
+      if (type == oid::kRecord) return HashRecord(value, seed);
+      if (IsArray(type)) return HashArray(value, seed);
       return Hash64(
           type == oid::kBpchar ? WithoutTrailingBlanks(value.as_bytes()) : value.as_bytes(), seed);
     case Datum::Kind::kNumeric:

@@ -105,8 +105,11 @@ void RegisterSizeFunctions(EvaluatorTable& table);
 void RegisterDateTimeOverlaps(EvaluatorTable& table);
 void RegisterSessionFunctions(EvaluatorTable& table);
 void RegisterCatalogFunctions(EvaluatorTable& table);
+void RegisterArrayFunctions(EvaluatorTable& table);
 
 // The aggregate of pg_proc row (name, arguments); null if this server has none. `keep` owns it.
+// array_agg of values of a type.
+const Aggregate* MakeArrayAggregate(Oid element, std::vector<std::unique_ptr<const Aggregate>>& keep);
 const Aggregate* MakeAggregate(std::string_view name, std::span<const Oid> arguments,
                                std::vector<std::unique_ptr<const Aggregate>>& keep);
 

@@ -1,6 +1,7 @@
 // The regexp_ functions that count and find, and SIMILAR TO: PostgreSQL documentation, section 9.7.
 #include <optional>
 
+#include "orrery/sql/types/array.h"
 #include "sql/types/errors.h"
 #include "sql/types/evaluators.h"
 #include "sql/types/patterns.h"
@@ -89,6 +90,41 @@ Status RegexpCount(EvalContext& c, Args a, Datum* out) {
   int64_t count = 0;
   for (Match match; search.Next(match);) ++count;
   *out = Datum::Int(count);
+  return OkStatus();
+}
+
+// regexp_match: the groups of the first match, or the whole of it where there are none.
+Status RegexpMatch(EvalContext& c, Args a, Datum* out) {
+  ASSIGN_OR_RETURN(Search search,
+                   Search::Make(c, "regexp_match()", a[0].as_bytes(), a[1].as_bytes(), 1, TextOr(a, 2, "")));
+  *out = Datum();
+  Match match;
+  if (!search.Next(match)) return OkStatus();
+  std::vector<Datum> groups;
+  for (size_t i = search.group_count() == 0 ? 0 : 1; i < match.groups.size(); ++i) {
+    const re2::StringPiece& group = match.groups[i];
+    groups.push_back(group.data() == nullptr ? Datum() : Datum::Bytes({group.data(), group.size()}));
+  }
+  *out = Array::OfList(oid::kText, std::move(groups)).Pack();
+  return OkStatus();
+}
+
+// regexp_split_to_array: empty matches at the ends of the text or right behind a match do not split.
+Status RegexpSplit(EvalContext& c, Args a, Datum* out) {
+  const std::string_view text = a[0].as_bytes();
+  ASSIGN_OR_RETURN(Search search,
+                   Search::Make(c, "regexp_split_to_array()", text, a[1].as_bytes(), 1, TextOr(a, 2, "")));
+  std::vector<Datum> parts;
+  size_t begin = 0;
+  for (Match match; search.Next(match);) {
+    const size_t at = size_t(match.groups[0].data() - text.data());
+    const size_t end = at + match.groups[0].size();
+    if (end == at && (at == begin || at == text.size())) continue;
+    parts.push_back(Datum::Bytes(text.substr(begin, at - begin)));
+    begin = end;
+  }
+  parts.push_back(Datum::Bytes(text.substr(begin)));
+  *out = Array::OfList(oid::kText, std::move(parts)).Pack();
   return OkStatus();
 }
 
@@ -246,6 +282,10 @@ void RegisterRegexpFunctions(EvaluatorTable& table) {
   }
   for (const char* suffix : {"", "_no_start", "_no_n", "_no_flags", "_no_subexpr"}) {
     table.Add("regexp_substr" + std::string(suffix), &RegexpSubstr);
+  }
+  for (const auto suffix : {"", "_no_flags"}) {
+    table.Add("regexp_match" + std::string(suffix), &RegexpMatch);
+    table.Add("regexp_split_to_array" + std::string(suffix), &RegexpSplit);
   }
   table.Add("similar_to_escape_1", &SimilarToEscape);
   table.Add("similar_to_escape_2", &SimilarToEscape);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/functions.h"
 
 namespace orrery::sql {
@@ -40,11 +41,52 @@ void KeepBest(Candidates& candidates, const std::function<int(const Candidate&)>
   candidates = std::move(kept);
 }
 
+// What the polymorphic types of one call stand for; 0 while every such argument is an unknown literal.
+// anyelement and its kin all mean one type; anycompatible and its kin mean the common type of what is given.
+struct Polymorphic {
+  Oid element = oid::kInvalid;
+  Oid compatible = oid::kInvalid;
+};
+
+bool IsArrayPseudoType(Oid type) { return type == oid::kAnyarray || type == oid::kAnycompatiblearray; }
+
+// False if the arguments contradict each other.
+bool Unify(const FunctionCatalog& catalog, std::span<const Oid> declared, std::span<const Oid> args,
+           Polymorphic& out) {
+  std::vector<Oid> compatible;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == oid::kUnknown) continue;
+    const Oid type = IsArrayPseudoType(declared[i]) ? ElementTypeOf(args[i]) : args[i];
+    switch (declared[i]) {
+      case oid::kAnyarray:
+      case oid::kAnyelement:
+      case oid::kAnynonarray:
+        if (out.element != oid::kInvalid && out.element != type) return false;
+        out.element = type;
+        break;
+      case oid::kAnycompatible:
+      case oid::kAnycompatiblearray:
+      case oid::kAnycompatiblenonarray:
+        compatible.push_back(type);
+        break;
+      default:
+        break;
+    }
+  }
+  if (compatible.empty()) return true;
+  const auto common = CommonType(catalog, compatible, "");
+  if (!common.ok()) return false;
+  out.compatible = *common;
+  return std::ranges::all_of(
+      compatible, [&](Oid type) { return CanCast(catalog, type, *common, CastContext::kImplicit); });
+}
+
 bool Accepts(const FunctionCatalog& catalog, const Candidate& c, std::span<const Oid> args) {
   for (size_t i = 0; i < args.size(); ++i) {
     if (!CanCast(catalog, args[i], c.types[i], CastContext::kImplicit)) return false;
   }
-  return true;
+  Polymorphic unused;
+  return Unify(catalog, c.types, args, unused);
 }
 
 // The category of type assumed for unknown argument `i`, and whether it has a preferred type among
@@ -172,11 +214,31 @@ Candidates FunctionCandidates(const FunctionCatalog& catalog, std::string_view n
   return candidates;
 }
 
-// The type an argument really gets: pseudo-types take what comes.
-Oid Concrete(Oid declared, Oid actual) {
-  if (declared == oid::kAny) return actual;
-  if (declared == oid::kAnynonarray) return actual == oid::kUnknown ? oid::kText : actual;
-  return declared;
+// The type an argument or a result really gets: "any" takes what comes, unknown literals of polymorphic types
+// are text.
+Oid Concrete(Oid declared, Oid actual, const Polymorphic& polymorphic) {
+  const auto known = [](Oid type) { return type == oid::kInvalid ? oid::kText : type; };
+  switch (declared) {
+    case oid::kAny:
+      return actual;
+    case oid::kAnyelement:
+    case oid::kAnynonarray:
+      return known(polymorphic.element);
+    case oid::kAnyarray:
+      return ArrayTypeOf(polymorphic.element);
+    case oid::kAnycompatible:
+    case oid::kAnycompatiblenonarray:
+      return known(polymorphic.compatible);
+    case oid::kAnycompatiblearray:
+      return ArrayTypeOf(known(polymorphic.compatible));
+    default:
+      return declared;
+  }
+}
+
+Status Undetermined() {
+  return Status(Code::kInvalidArgument, "42804",
+                "could not determine polymorphic type because input has type unknown");
 }
 
 std::string OperatorText(std::string_view name, Oid left, Oid right) {
@@ -191,17 +253,21 @@ StatusOr<ResolvedFunction> ResolveFunction(const FunctionCatalog& catalog, std::
                                            std::span<const Oid> args) {
   Candidates candidates = FunctionCandidates(catalog, name, args.size());
   for (const Candidate& c : candidates) {
-    if (std::ranges::equal(c.types, args)) return ResolvedFunction{c.function, c.types};
+    if (std::ranges::equal(c.types, args)) return ResolvedFunction{c.function, c.types, c.function->result};
   }
   std::erase_if(candidates, [&](const Candidate& c) { return !Accepts(catalog, c, args); });
   if (candidates.empty()) return FunctionError(catalog, name, args, false);
   if (candidates.size() > 1 && !SelectCandidate(catalog, candidates, args)) {
     return FunctionError(catalog, name, args, true);
   }
-  ResolvedFunction result{candidates[0].function, candidates[0].types};
-  for (size_t i = 0; i < args.size();
-       ++i) {  // "any" takes what comes, unknown literals as they are
-    result.argument_types[i] = Concrete(result.argument_types[i], args[i]);
+  Polymorphic polymorphic;
+  (void)Unify(catalog, candidates[0].types, args, polymorphic);  // holds: the candidate was accepted
+  ResolvedFunction result{candidates[0].function, candidates[0].types, oid::kInvalid};
+  result.result = Concrete(result.function->result, oid::kInvalid, polymorphic);
+  if (result.result == oid::kInvalid) return Undetermined();
+  for (size_t i = 0; i < args.size(); ++i) {
+    result.argument_types[i] = Concrete(result.argument_types[i], args[i], polymorphic);
+    if (result.argument_types[i] == oid::kInvalid) return Undetermined();
   }
   return result;
 }
@@ -214,7 +280,7 @@ StatusOr<ResolvedOperator> ResolveOperator(const FunctionCatalog& catalog, std::
   if (!prefix && left == oid::kUnknown) assumed_left = right;
   if (!prefix && right == oid::kUnknown) assumed_right = left;
   if (const Operator* op = catalog.ExactOperator(name, assumed_left, assumed_right)) {
-    return ResolvedOperator{op, op->left, op->right};
+    return ResolvedOperator{op, op->left, op->right, op->result};
   }
   std::vector<Oid> args;
   if (!prefix) args.push_back(left);
@@ -244,7 +310,14 @@ StatusOr<ResolvedOperator> ResolveOperator(const FunctionCatalog& catalog, std::
                            "explicit type casts.");
   }
   const Operator* const op = candidates[0].op;
-  return ResolvedOperator{op, Concrete(op->left, left), Concrete(op->right, right)};
+  Polymorphic polymorphic;
+  (void)Unify(catalog, candidates[0].types, args, polymorphic);
+  ResolvedOperator out{op, Concrete(op->left, left, polymorphic), Concrete(op->right, right, polymorphic),
+                       Concrete(op->result, oid::kInvalid, polymorphic)};
+  if ((!prefix && out.left == oid::kInvalid) || out.right == oid::kInvalid || out.result == oid::kInvalid) {
+    return Undetermined();
+  }
+  return out;
 }
 
 StatusOr<Oid> CommonType(const FunctionCatalog& catalog, std::span<const Oid> types,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "orrery/base/hash.h"
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/numeric.h"
 #include "orrery/sql/types/type.h"
 #include "sql/types/numeric_packed.h"
@@ -154,7 +155,7 @@ Datum::Kind KindOf(Oid type) {
     case oid::kUuid:
       return Datum::Kind::kBytes;
     default:
-      if (IsStringType(type)) return Datum::Kind::kBytes;
+      if (IsStringType(type) || ElementTypeOf(type) != oid::kInvalid) return Datum::Kind::kBytes;
       return IsOidType(type) ? Datum::Kind::kInt : Datum::Kind::kNull;
   }
 }
@@ -201,6 +202,9 @@ bool TakeWire(std::string_view& in, uint8_t wire, Oid type, Datum& out) {
     case kWireBytes: {
       std::string_view bytes;
       if (!TakeBytes(in, bytes) || (type == oid::kUuid && bytes.size() != kUuidBytes)) return false;
+      if (!IsStringType(type) && type != oid::kBytea && type != oid::kUuid) {
+        if (!ReceiveArray({ElementTypeOf(type), -1}, bytes).ok()) return false;
+      }
       out = Datum::Borrowed(bytes);
       return kind == Datum::Kind::kBytes;
     }
@@ -303,7 +307,7 @@ Status ReadIndexPrefix(std::string_view& in, uint64_t& table_id, uint64_t& index
   return OkStatus();
 }
 
-bool IsKeyType(Oid type) { return KindOf(type) != Datum::Kind::kNull; }
+bool IsKeyType(Oid type) { return KindOf(type) != Datum::Kind::kNull && ElementTypeOf(type) == oid::kInvalid; }
 
 void AppendKeyColumn(std::string& out, Oid type, const Datum& value, Direction d) {
   if (value.is_null()) {

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "orrery/sql/types/numeric.h"
+#include "orrery/sql/types/text_io.h"
 #include "sql/types/errors.h"
 #include "sql/types/evaluators.h"
 
@@ -31,6 +32,22 @@ Status SizePretty(EvalContext&, Args a, Datum* out) {
     size /= unit.rounded ? 1024 : 512;
   }
   return InternalError("pg_size_pretty: no unit");
+}
+
+// pg_column_size: bytes of the value in PostgreSQL's uncompressed memory form.
+Status ColumnSize(EvalContext& c, Args a, Datum* out) {
+  const TypeInfo* const type = FindType(c.argument_types[0]);
+  if (type == nullptr || type->length > 0) {
+    *out = Datum::Int(type == nullptr ? 0 : type->length);
+    return OkStatus();
+  }
+  constexpr int64_t kHeaderBytes = 4;
+  constexpr int64_t kNumericHeaderSaving = 6;  // of the 8 bytes before the digits on the wire, 2 are kept
+  std::string bytes;
+  AppendBinary(type->oid, a[0], bytes);
+  const bool numeric = type->oid == oid::kNumeric;
+  *out = Datum::Int(kHeaderBytes + int64_t(bytes.size()) - (numeric ? kNumericHeaderSaving : 0));
+  return OkStatus();
 }
 
 Status SizePrettyNumeric(EvalContext&, Args a, Datum* out) {
@@ -109,6 +126,7 @@ void AddBytesAndBits(EvaluatorTable& table) {
 }  // namespace
 
 void RegisterSizeFunctions(EvaluatorTable& table) {
+  table.AddTyped("pg_column_size", &ColumnSize);
   table.Add("pg_size_pretty", &SizePretty);
   table.Add("pg_size_pretty_numeric", &SizePrettyNumeric);
   table.Add("pg_num_nulls", [](EvalContext&, Args a, Datum* out) -> Status {

@@ -4,7 +4,9 @@
 #include <cstring>
 #include <limits>
 
+#include "orrery/sql/types/array.h"
 #include "orrery/sql/types/numeric.h"
+#include "orrery/sql/types/record.h"
 #include "sql/types/coerce.h"
 #include "sql/types/datetime.h"
 #include "sql/types/errors.h"
@@ -47,9 +49,7 @@ StatusOr<Datum> ParseReg(Oid type, std::string_view text, const FormatContext& c
     return IntDatum(ParseOid(text));
   }
   if (type == oid::kRegtype) {
-    for (const TypeInfo& info : AllTypes()) {
-      if (text == info.name || text == info.sql_name) return Datum::Int(info.oid);
-    }
+    if (const TypeInfo* const info = FindTypeBySqlName(text)) return Datum::Int(info->oid);
   }
   if (context.session == nullptr) return SessionInfo().RegLookup(type, text).status();
   ASSIGN_OR_RETURN(const Oid found, context.session->RegLookup(type, text));
@@ -122,8 +122,17 @@ StatusOr<Datum> ParseValue(Type type, std::string_view text, const FormatContext
     }
     case oid::kVoid:
       return Datum::Bytes("");
+    case oid::kInt2vector:
+      return ParseVector(oid::kInt2, text, context);
+    case oid::kOidvector:
+      return ParseVector(oid::kOid, text, context);
+    case oid::kRecord:
+      return UnsupportedError("input of anonymous composite types");
     default:
       if (IsOidType(type.oid)) return ParseReg(type.oid, text, context);
+      if (const Oid element = ElementTypeOf(type.oid); element != oid::kInvalid) {
+        return ParseArray({element, -1}, text, context);
+      }
       return UnsupportedError("input of type " + std::string(TypeName(type.oid)));
   }
 }
@@ -296,6 +305,7 @@ StatusOr<Datum> ReceiveValue(Oid type, std::string_view bytes) {
     default:
       if (IsStringType(type)) return ReceiveText(type, bytes);
       if (IsOidType(type)) return ReceiveInt<uint32_t>(bytes);
+      if (const Oid element = ElementTypeOf(type); element != oid::kInvalid) return ReceiveArray({element, -1}, bytes);
       return UnsupportedError("binary input of type " + std::string(TypeName(type)));
   }
 }
@@ -357,7 +367,19 @@ void AppendText(Oid type, const Datum& value, const FormatContext& context, std:
     case oid::kInterval:
       AppendInterval(value.as_interval(), out);
       return;
+    case oid::kText:
+    case oid::kVarchar:
+    case oid::kBpchar:
+    case oid::kName:
+      out += value.as_bytes();
+      return;
+    case oid::kInt2vector:
+    case oid::kOidvector:
+      return AppendVectorText(value, out);
+    case oid::kRecord:
+      return AppendRecordText(value, context, out);
     default:
+      if (type == oid::kAnyarray || ElementTypeOf(type) != oid::kInvalid) return AppendArrayText(value, context, out);
       if (value.kind() == Datum::Kind::kBytes) {
         out += value.as_bytes();
       } else {

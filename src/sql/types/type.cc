@@ -99,6 +99,38 @@ const TypeInfo* FindTypeByName(std::string_view name) {
   return it == types.end() ? nullptr : &*it;
 }
 
+const TypeInfo* FindTypeBySqlName(std::string_view text) {
+  std::string name;
+  int depth = 0;
+  for (const char c : text) {  // without modifiers
+    depth += c == '(';
+    if (depth == 0) name += c >= 'A' && c <= 'Z' && !text.starts_with('"') ? char(c - 'A' + 'a') : c;
+    depth -= c == ')';
+  }
+  bool array = false;
+  while (name.ends_with("[]") || name.ends_with(' ')) {
+    array = array || name.ends_with(']');
+    name.resize(name.size() - (name.ends_with(']') ? 2 : 1));
+  }
+  while (name.starts_with(' ')) name.erase(0, 1);
+  if (name.starts_with("pg_catalog.")) name.erase(0, sizeof("pg_catalog.") - 1);
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kAliases = {{
+      {"int", "int4"}, {"dec", "numeric"}, {"decimal", "numeric"}, {"float", "float8"},
+      {"char", "bpchar"}, {"nchar", "bpchar"}, {"national character", "bpchar"}, {"char varying", "varchar"},
+  }};
+  for (const auto& [alias, meant] : kAliases) {
+    if (name == alias) name = meant;
+  }
+  const bool quoted = name.size() > 2 && name.starts_with('"') && name.ends_with('"');
+  const TypeInfo* found = FindTypeByName(quoted ? std::string_view(name).substr(1, name.size() - 2) : name);
+  if (found == nullptr) {
+    const auto types = AllTypes();
+    const auto it = std::ranges::find(types, std::string_view(name), &TypeInfo::sql_name);
+    if (it != types.end()) found = &*it;
+  }
+  return array && found != nullptr && found->element == oid::kInvalid ? FindType(found->array_oid) : found;
+}
+
 std::string_view TypeName(Oid oid) {
   const TypeInfo* const info = FindType(oid);
   return info == nullptr ? "???" : info->sql_name;
@@ -106,6 +138,9 @@ std::string_view TypeName(Oid oid) {
 
 std::string FormatType(Type type) {
   const std::string name(TypeName(type.oid));
+  if (const TypeInfo* const info = FindType(type.oid); info != nullptr && info->element != oid::kInvalid) {
+    return type.typmod < 0 ? name : FormatType({info->element, type.typmod}) + "[]";
+  }
   const std::string modifier = "(" + std::to_string(type.typmod) + ")";
   if (type.typmod < 0) return type.oid == oid::kBpchar ? "bpchar" : name;
   switch (type.oid) {

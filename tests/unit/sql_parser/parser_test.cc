@@ -81,7 +81,7 @@ TEST(ParserTest, UnsupportedConstructsAreNamed) {
       {"CREATE INDEX i ON t (a)", "CREATE INDEX"},
       {"CREATE TABLE t (a int UNIQUE)", "UNIQUE"},
       {"CREATE TABLE t (a int REFERENCES u)", "FOREIGN KEY"},
-      {"SELECT sum(a) OVER () FROM t", "window functions"},
+      {"SELECT sum(a) OVER (ORDER BY a GROUPS 1 PRECEDING) FROM t", "GROUPS"},
       {"WITH RECURSIVE c AS (SELECT 1) SELECT * FROM c", "WITH RECURSIVE"},
       {"LISTEN x", "LISTEN"},
       {"SELECT 1 ORDER BY 1 FETCH FIRST 2 ROWS WITH TIES", "WITH TIES"},

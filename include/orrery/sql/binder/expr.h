@@ -48,12 +48,14 @@ struct Expr {
     kLeast,
     kDistinct,   // args a, b; IS DISTINCT FROM by `function` (equality); negated: IS NOT DISTINCT FROM
     kIn,         // args[0] = any of args[1…] by `function` (equality, on equal types); negated: NOT IN
+    kAnyArray,   // args[0] `function` any element of the array args[1]; negated: all elements
     kSubquery,   // test; see below
     kRaise,      // evaluating it fails with `error`
     kAggregateRef,  // inside the binder only
   };
   // kScalar: column 0 of the only row; NULL for no row; 21000 for more. kExists: any row. kAny, kAll:
-  // args[i] functions[i] column i of each row, all of them true (ANDed, three-valued), for any or all rows.
+  // args[i] functions[i] column i of each row, all of them true (ANDed, three-valued), for any or all rows. kArray:
+  // column 0 of all rows, in an array.
   using SubqueryKind = ParsedExpr::SubqueryKind;
 
   Kind kind = Kind::kConstant;

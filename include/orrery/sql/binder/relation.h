@@ -35,6 +35,27 @@ struct AggregateCall {
   RelationColumn output;
 };
 
+// What a window function computes for each row of its partition. kAggregate: `function` over the frame.
+enum class WindowFunction : uint8_t {
+  kAggregate, kRowNumber, kRank, kDenseRank, kPercentRank, kCumeDist, kNtile, kLag, kLead, kFirstValue, kLastValue,
+  kNthValue,
+};
+struct WindowFrame {
+  using Bound = ParsedWindow::Bound;
+  bool rows = false;  // ROWS; else RANGE, whose bounds are peers or unbounded
+  Bound start = Bound::kUnboundedPreceding;
+  Bound end = Bound::kCurrentRow;
+  ExprPtr start_offset, end_offset;  // int8, over nothing
+};
+struct WindowCall {
+  WindowFunction kind = WindowFunction::kAggregate;
+  const Function* function = nullptr;
+  std::vector<ExprPtr> args;
+  ExprPtr filter;
+  WindowFrame frame;
+  RelationColumn output;
+};
+
 struct LockClause {
   RowLock strength = RowLock::kNone;
   RowWait wait = RowWait::kBlock;
@@ -49,6 +70,7 @@ struct Relation {
     kProject,    // inputs[0], exprs: columns[i] = exprs[i]
     kJoin,       // inputs[0], inputs[1], join, condition (may be null); lateral: right sees left's columns
     kAggregate,  // inputs[0]; groups (columns first), then aggregates
+    kWindow,     // inputs[0]; partitions by exprs, in them order by sort_keys; its columns, then windows' outputs
     kDistinct,   // inputs[0]; on: ColumnIds that make rows equal; the first row of each stays
     kSort,       // inputs[0], sort_keys
     kLimit,      // inputs[0], limit, offset (either may be null), both int8
@@ -77,6 +99,8 @@ struct Relation {
   // kProject, kAggregate (the groups)
   std::vector<ExprPtr> exprs;
   std::vector<AggregateCall> aggregates;
+  // kWindow
+  std::vector<WindowCall> windows;
   // kDistinct
   std::vector<ColumnId> on;
   // kSort, kLimit

@@ -22,6 +22,7 @@ enum class PhysicalKind : uint8_t {
   kScan, kKeyLookup, kVirtualScan, kFunctionScan, kValues, kExternal,
   // Inner nodes
   kFilter, kProject, kHashJoin, kLookupJoin, kNestedLoopJoin, kHashAggregate, kStreamAggregate, kDistinctOn,
+  kWindow,
   kSort, kLimit, kSetOperation,
   // Data changes: roots
   kInsert, kUpdate, kDelete,
@@ -82,6 +83,7 @@ struct PhysicalScan : PhysicalTableLeaf {
 struct PhysicalKeyLookup : PhysicalTableLeaf {
   PhysicalKeyLookup() : PhysicalTableLeaf(PhysicalKind::kKeyLookup) {}
   std::vector<std::vector<ExprPtr>> keys;
+  ExprPtr array;  // no `keys`: the key's only column is any element of this array; null: `keys` says all
 };
 struct PhysicalVirtualScan : PhysicalTableLeaf {
   PhysicalVirtualScan() : PhysicalTableLeaf(PhysicalKind::kVirtualScan) {}
@@ -162,6 +164,13 @@ struct PhysicalAggregate : PhysicalNode {
   explicit PhysicalAggregate(PhysicalKind k) : PhysicalNode(k) {}
   std::vector<ExprPtr> groups;
   std::vector<PhysicalAggregateCall> aggregates;
+};
+// Rows of a partition come together, in its order; output: the input's slots, then one a call.
+struct PhysicalWindow : PhysicalNode {
+  PhysicalWindow() : PhysicalNode(PhysicalKind::kWindow) {}
+  std::vector<ExprPtr> partition_by;
+  std::vector<SortKey> order_by;
+  std::vector<WindowCall> calls;
 };
 // DISTINCT ON over sorted input: the first row of each run of equal `on` slots.
 struct PhysicalDistinctOn : PhysicalNode {

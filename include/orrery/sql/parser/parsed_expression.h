@@ -31,6 +31,21 @@ struct ParsedSortItem {
   int position = -1;
 };
 
+// OVER (…), or one of a WINDOW clause.
+struct ParsedWindow {
+  enum class Mode : uint8_t { kRange, kRows, kGroups };
+  // A frame reaches from a bound to a bound; kPreceding and kFollowing have an offset.
+  enum class Bound : uint8_t { kUnboundedPreceding, kPreceding, kCurrentRow, kFollowing, kUnboundedFollowing };
+  std::string name;  // of the WINDOW clause: the window meant, or the one defined
+  std::vector<ParsedExprPtr> partition_by;
+  std::vector<ParsedSortItem> order_by;
+  Mode mode = Mode::kRange;
+  Bound start = Bound::kUnboundedPreceding;
+  Bound end = Bound::kCurrentRow;
+  ParsedExprPtr start_offset, end_offset;
+  int position = -1;
+};
+
 struct ParsedExpr {
   enum class Kind : uint8_t {
     kNull,
@@ -66,6 +81,7 @@ struct ParsedExpr {
     kCollate,       // args[0]; names: collation
     kDefault,       // DEFAULT in VALUES and SET
     kField,         // (args[0]).text
+    kSubscript,     // args[0][args[1]][args[2]]…; slice: args[0][args[1]:args[2]]…, an omitted bound is null
   };
   enum class SubqueryKind : uint8_t { kScalar, kExists, kAny, kAll, kArray };
   enum class Test : uint8_t { kTrue, kNotTrue, kFalse, kNotFalse, kUnknown, kNotUnknown };
@@ -77,6 +93,7 @@ struct ParsedExpr {
   bool symmetric = false;
   bool star = false;      // count(*)
   bool distinct = false;  // count(DISTINCT x)
+  bool slice = false;     // kSubscript
   int position = -1;
   int64_t integer = 0;
   std::string text;
@@ -85,6 +102,7 @@ struct ParsedExpr {
   std::vector<std::string> arg_names;  // kFunction with named arguments: by argument, "" where without
   std::vector<ParsedSortItem> order_by;
   ParsedExprPtr filter;
+  std::unique_ptr<ParsedWindow> over;  // kFunction: null where it is not a window function
   ParsedTypeName type;
   std::unique_ptr<ParsedSelect> subquery;
 

@@ -88,6 +88,7 @@ struct ParsedSelect {
   ParsedExprPtr where;
   std::vector<ParsedExprPtr> group_by;
   ParsedExprPtr having;
+  std::vector<ParsedWindow> windows;
   // Of the whole.
   std::vector<ParsedSortItem> order_by;
   ParsedExprPtr limit;   // null: none (also LIMIT ALL)

@@ -64,6 +64,7 @@ struct CastPath {
     kRelabel,   // same representation: nothing to do but the modifier
     kFunction,  // `function` converts
     kText,      // through the text form: output of the source, input of the target
+    kArray,     // `element` converts each element
   };
   Method method = Method::kRelabel;
   Oid source = 0;
@@ -71,6 +72,7 @@ struct CastPath {
   CastContext context =
       CastContext::kImplicit;  // how it was asked for: explicit casts cut strings silently
   const Function* function = nullptr;
+  std::shared_ptr<const CastPath> element;
 };
 
 class FunctionCatalog {
@@ -122,6 +124,7 @@ std::shared_ptr<const FunctionCatalog> BuildFunctionCatalog(
 struct ResolvedFunction {
   const Function* function = nullptr;
   std::vector<Oid> argument_types;
+  Oid result = oid::kInvalid;  // the function's, unless that is polymorphic
 };
 // Function call `name(args…)`; unknown literals are oid::kUnknown. 42883 if nothing fits, 42725 if
 // several do, 0A000 if PostgreSQL has the function and this server has not.
@@ -132,6 +135,7 @@ struct ResolvedOperator {
   const Operator* op = nullptr;
   Oid left = 0;  // types the operands must be cast to; 0 for a prefix operator
   Oid right = 0;
+  Oid result = 0;  // the operator's, unless that is polymorphic
 };
 // `left` is oid::kInvalid for a prefix operator. Names are PostgreSQL's: "~~" for LIKE, "<>" for
 // !=.

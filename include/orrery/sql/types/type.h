@@ -36,6 +36,7 @@ struct TypeInfo {
   Oid array_oid;                     // pg_type.typarray, 0 if none
   Oid input, output, receive, send;  // pg_proc OIDs of the I/O functions
   bool has_collation;
+  Oid element;  // of an array type, else 0
 };
 
 // All types this server knows, by OID.
@@ -44,6 +45,9 @@ std::span<const TypeInfo> AllTypes();
 const TypeInfo* FindType(Oid oid);
 // By pg_type.typname (the grammar turns INTEGER into pg_catalog.int4). Null if there is none.
 const TypeInfo* FindTypeByName(std::string_view name);
+
+// As regtype takes it: int, varchar(10), "char", timestamp with time zone[]. Null if there is none.
+const TypeInfo* FindTypeBySqlName(std::string_view name);
 
 // "character varying(10)", "numeric(10,2)", "timestamp(3) with time zone": what format_type prints.
 std::string FormatType(Type type);
