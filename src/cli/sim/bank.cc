@@ -48,6 +48,7 @@ class BankWorkload final : public Workload {
     accounts_ = rng.Percent(15) ? 40 : 4 + rng.Below(28);  // 40: more than a write buffer takes at once
     padding_ = rng.Percent(40) ? rng.Below(400) : 0;
     hot_ = rng.Percent(50);
+    lock_storm_ = rng.Percent(25);
   }
 
   Status Setup(ClientEnv& env) override {
@@ -92,6 +93,8 @@ class BankWorkload final : public Workload {
     kv::LockStrength lock = kv::LockStrength::kNone;
     // Unreplicated ones go with their lease (B44).
     kv::LockDurability durability = kv::LockDurability::kReplicated;
+    // Read and not written: the commit depends on it nevertheless (T12, write skew).
+    std::optional<uint64_t> witness;
     bool insert_row = false;  // so that all writes may wait for the commit
     bool new_statement = false;
     bool commit_with_writes = false;
@@ -124,6 +127,7 @@ class BankWorkload final : public Workload {
   uint64_t accounts_;
   uint64_t padding_;
   bool hot_;
+  bool lock_storm_;  // transfers of many statements whose locks may get lost on the way (B44)
   std::vector<Movement> transfers_;
   std::vector<SeenReads> seen_;
 };
@@ -144,6 +148,9 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
   // Under READ COMMITTED only a lock keeps what was read from changing before it is written (W17).
   if (plan.isolation == kv::IsolationLevel::kReadCommitted || rng.Percent(25)) plan.lock = kv::LockStrength::kExclusive;
   if (rng.Percent(50)) plan.durability = kv::LockDurability::kUnreplicated;
+  const uint64_t witness = rng.Below(accounts_);
+  const bool distinct = witness != plan.from && witness != plan.to && plan.width == Plan::Width::kPair;
+  if (distinct && rng.Percent(50)) plan.witness = witness;
   plan.insert_row = rng.Percent(60);
   plan.commit_with_writes = rng.Percent(50);
   plan.one_by_one = rng.Percent(20);
@@ -155,6 +162,16 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
   const bool protected_row = plan.durability == kv::LockDurability::kReplicated || buffered;
   plan.new_statement = plan.lock == kv::LockStrength::kExclusive && protected_row && rng.Percent(30);
   if (rng.Percent(8)) plan.think = rng.Between(10ms, 2s);
+  if (lock_storm_ && rng.Percent(80)) {
+    plan.isolation = kv::IsolationLevel::kReadCommitted;
+    plan.width = Plan::Width::kPair;
+    plan.witness.reset();
+    plan.lock = kv::LockStrength::kExclusive;
+    plan.durability = kv::LockDurability::kUnreplicated;
+    plan.insert_row = plan.new_statement = true;
+    plan.savepoint = false;
+    if (rng.Percent(50)) plan.think = rng.Between(1ms, 200ms);
+  }
   if (rng.Percent(10)) plan.think_late = rng.Percent(10) ? rng.Between(2s, 7s) : rng.Between(10ms, 1s);
   return plan;
 }
@@ -182,7 +199,9 @@ void BankWorkload::Transfer(ClientEnv& env) {
     seen.who = "transfer " + std::to_string(plan.id);
     // Under REPEATABLE READ the reads are of the snapshot, which may be where the writes stand as well.
     if (plan.isolation == kv::IsolationLevel::kSerializable) seen.ts = movement.commit_ts;
-    if (!movement.row.empty() && seen.ts == movement.commit_ts) seen.own = SeenReads::Own::kWrote;
+    if (seen.ts == movement.commit_ts) {
+      for (const auto& [account, change] : movement.changes) seen.written.insert(Account(account));
+    }
     if (plan.isolation == kv::IsolationLevel::kSerializable) {
       seen_.push_back(seen);
     } else if (plan.isolation == kv::IsolationLevel::kRepeatableRead && plan.lock == kv::LockStrength::kNone) {
@@ -214,6 +233,12 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
   if (!complete) {
     report_.Violate(kTransferRule, "an account has vanished");
     return InternalError("an account has vanished");
+  }
+  if (plan.witness) {
+    kv::Batch more;
+    more.Get(Account(*plan.witness));
+    RETURN_IF_ERROR(txn.Run(context, more));
+    (void)Collect(more, seen);  // an answer that is not one differs from the model
   }
   if (plan.think > Duration(0)) RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, plan.think));
   if (plan.new_statement) txn.BeginStatement();

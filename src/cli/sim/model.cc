@@ -62,17 +62,21 @@ std::string VersionModel::Around(std::string_view key, Timestamp ts) const {
 }
 
 std::string Compare(const SeenReads& seen, const VersionModel& model) {
-  const Timestamp before = seen.own == SeenReads::Own::kWrote ? seen.ts.Prev() : seen.ts;
+  const auto stood = [&](std::string_view key) {
+    return model.At(key, seen.written.contains(key) ? seen.ts.Prev() : seen.ts);
+  };
   for (const auto& [key, value] : seen.keys) {
-    if (value == model.At(key, before)) continue;
+    if (value == stood(key)) continue;
     return seen.who + " at " + seen.ts.ToString() + " saw " + Show(value) + " under " + Printable(key) + ", but there stood " +
-           Show(model.At(key, before)) + ":" + model.Around(key, seen.ts);
+           Show(stood(key)) + ":" + model.Around(key, seen.ts);
   }
   if (!seen.span) return "";
-  const auto rows = model.ScanAt(*seen.span, before);
-  if (rows.size() == seen.keys.size()) return "";
+  size_t rows = 0;
+  for (const auto& [key, value] : model.ScanAt(*seen.span, seen.ts)) rows += !seen.written.contains(key);
+  for (const auto& key : seen.written) rows += seen.span->Contains(key) && stood(key).has_value();
+  if (rows == seen.keys.size()) return "";
   return seen.who + " at " + seen.ts.ToString() + " saw " + std::to_string(seen.keys.size()) + " rows, but there stood " +
-         std::to_string(rows.size());
+         std::to_string(rows);
 }
 
 }  // namespace orrery::cli

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,9 +38,10 @@ class VersionModel {
 
 // What one transaction or statement saw.
 struct SeenReads {
-  enum class Own : uint8_t { kNone, kWrote };  // kWrote: versions at exactly `ts` are its own and were not there yet
   Timestamp ts;
-  Own own = Own::kNone;
+  // Keys it wrote: their versions at exactly `ts` are its own and were not there yet. Other keys may have been written
+  // by others at the same timestamp, which it sees.
+  std::set<std::string, std::less<>> written;
   std::vector<std::pair<std::string, std::optional<std::string>>> keys;
   std::optional<kv::Span> span;  // it saw exactly `keys` in it
   std::string who;

@@ -27,24 +27,23 @@ class RegisterWorkload final : public Workload {
 
   void Step(ClientEnv& env) override {
     const size_t slot = env.rng.Below(registers_);
-    size_t key = slot;
-    for (size_t k = slot; k < histories_.size(); k += registers_) key = k;
-    if (histories_[key].size() >= rotation_) {
-      key += registers_;
-      if (histories_.size() <= key) histories_.resize(key + 1);
-    }
+    const size_t key = KeyInUse(slot);
     const uint64_t dice = env.rng.Below(100);
-    const size_t index = histories_[key].size();
-    histories_[key].push_back({});
     Entry entry;
-    entry.op.who = "client " + std::to_string(env.id) + " on node " + ToString(env.life->node);
-    entry.op.invoked = cluster_.Now();
-    histories_[key][index] = entry;
+    const size_t index = Begin(env, key, entry);
     const runtime::Context context = env.context.WithTimeout(env.rng.Percent(10) ? env.rng.Between(10ms, 1s) : Duration(15s));
     if (dice < 45) {
       Read(env, context, key, entry);
-    } else if (dice < 75) {
-      Write(env, context, key, entry);
+    } else if (dice < 65) {
+      Write(env, context, key, entry, nullptr);
+    } else if (dice < 75) {  // two registers, often of two ranges: what is acknowledged has intents left
+      const size_t second = KeyInUse((slot + 1 + env.rng.Below(registers_ - 1)) % registers_);
+      Entry other;
+      const size_t other_index = Begin(env, second, other);
+      other.key = second;
+      Write(env, context, key, entry, &other);
+      if (other.outcome == Outcome::kCommitted) other.op.returned = cluster_.Now();
+      histories_[second][other_index] = std::move(other);
     } else {
       CompareAndSet(env, context, key, entry);
     }
@@ -67,10 +66,27 @@ class RegisterWorkload final : public Workload {
     // An operation that never came back is of unknown outcome.
     Outcome outcome = Outcome::kUnknown;
     bool writes = false;
+    size_t key = 0;  // of the second register of a transaction
     Timestamp commit_ts;
     SeenReads seen;
   };
 
+  // The newest key of the slot, or the next one if that has been in use for long enough.
+  size_t KeyInUse(size_t slot) {
+    size_t key = slot;
+    for (size_t k = slot; k < histories_.size(); k += registers_) key = k;
+    if (histories_[key].size() < rotation_) return key;
+    key += registers_;
+    if (histories_.size() <= key) histories_.resize(key + 1);
+    return key;
+  }
+  // An operation that never comes back stays in the history as it is now.
+  size_t Begin(const ClientEnv& env, size_t key, Entry& entry) {
+    entry.op.who = "client " + std::to_string(env.id) + " on node " + ToString(env.life->node);
+    entry.op.invoked = cluster_.Now();
+    histories_[key].push_back(entry);
+    return histories_[key].size() - 1;
+  }
   // Neighbours in the key space belong to different moments: a split parts keys that are in use together.
   std::string Key(size_t key) const {
     std::string digits = std::to_string(key % registers_ * 1000 + key / registers_);
@@ -84,7 +100,8 @@ class RegisterWorkload final : public Workload {
   uint64_t NewValue() { return ++last_value_; }
 
   void Read(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry);
-  void Write(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry);
+  // `other`: written by the same transaction; or null.
+  void Write(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry, Entry* other);
   void CompareAndSet(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry);
   void CheckKey(size_t key, const VersionModel& model);
 
@@ -122,15 +139,19 @@ void RegisterWorkload::Read(ClientEnv& env, const runtime::Context& context, siz
   entry.seen = {.ts = ts, .keys = {{Key(key), got->value}}, .who = "read of register " + std::to_string(key)};
 }
 
-void RegisterWorkload::Write(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry) {
-  entry.op.kind = RegisterOp::Kind::kWrite;
-  entry.op.value = NewValue();
-  entry.op.returned = RegisterOp::kNever;
-  entry.writes = true;
+void RegisterWorkload::Write(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry, Entry* other) {
+  for (Entry* e : {&entry, other}) {
+    if (!e) continue;
+    e->op.kind = RegisterOp::Kind::kWrite;
+    e->op.value = NewValue();
+    e->op.returned = RegisterOp::kNever;
+    e->writes = true;
+  }
   const auto level = kv::IsolationLevel(env.rng.Below(3));
   auto txn = env.database.Begin({.isolation = level, .name = "write"});
   kv::Batch batch;
   batch.Put(Key(key), std::to_string(entry.op.value));
+  if (other) batch.Put(Key(other->key), std::to_string(other->op.value));
   Status status;
   bool commit_sent = true;
   if (env.rng.Percent(60)) {
@@ -142,6 +163,10 @@ void RegisterWorkload::Write(ClientEnv& env, const runtime::Context& context, si
   }
   entry.outcome = OutcomeOf(env, status, commit_sent);
   entry.commit_ts = entry.outcome == Outcome::kCommitted ? txn->commit_timestamp() : Timestamp();
+  if (other) {
+    other->outcome = entry.outcome;
+    other->commit_ts = entry.commit_ts;
+  }
   if (!status.ok()) (void)txn->Rollback(env.context).ok();
 }
 
@@ -173,7 +198,7 @@ void RegisterWorkload::CompareAndSet(ClientEnv& env, const runtime::Context& con
   entry.outcome = OutcomeOf(env, status, commit_sent);
   if (entry.outcome == Outcome::kCommitted) {
     entry.commit_ts = entry.seen.ts = txn->commit_timestamp();
-    entry.seen.own = SeenReads::Own::kWrote;
+    entry.seen.written = {Key(key)};
     report_.Count("compare-and-sets committed");
   }
   if (!status.ok()) (void)txn->Rollback(env.context).ok();
