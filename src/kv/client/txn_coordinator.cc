@@ -212,11 +212,21 @@ Status TxnCoordinator::Send(const runtime::Context& context, Batch& batch) {
     if (status.ok()) response.responses.pop_back();
   }
   request_.requests.swap(batch.requests);
+  if (status.code() == Code::kAmbiguous) status = Withdraw(context, status);
   if (!status.ok()) return Failed(batch.requests, first_sequence, status);
   NoteReads(batch.requests, response.responses);
   batch.responses = std::move(response.responses);
   if (!left_locks_) NoteHeld(batch);
   return OkStatus();
+}
+
+// T18: nobody knows what became of a write, but no commit was sent: the transaction certainly does not happen.
+Status TxnCoordinator::Withdraw(const runtime::Context& context, const Status& error) const {
+  RETURN_IF_ERROR(context.Check());
+  KvError withdrawn;
+  withdrawn.detail = TxnRetryError{RetryReason::kAbortedRecordGone, txn().meta.id, txn().meta.write_ts,
+                                   "The answer to a write was lost: " + std::string(error.message())};
+  return ToStatus(withdrawn);
 }
 
 // Sends request_ until it is answered, moving the timestamps up where that is sound.

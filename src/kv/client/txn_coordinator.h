@@ -83,6 +83,7 @@ class TxnCoordinator : public Txn {
   bool MayMoveReads() const;
   Status SendAndRecover(const runtime::Context& context, DistSender::Pieces pieces, BatchResponse& response);
   Status Recover(const runtime::Context& context, const Status& error);
+  Status Withdraw(const runtime::Context& context, const Status& error) const;
   Status Refresh(const runtime::Context& context, Timestamp to);
   void NoteReads(const std::vector<Request>& requests, const std::vector<Response>& responses);
   Status Failed(const std::vector<Request>& requests, uint32_t first_sequence, Status error);

@@ -458,6 +458,23 @@ TEST_F(KvClientTest, T18NothingAnswersAnyMore) {
   EXPECT_EQ(Committed("a"), "1");
 }
 
+// Only a commit's outcome can be unknown: a transaction whose write was lost certainly does not happen.
+TEST_F(KvClientTest, T18ALostWriteIsNoUnknownOutcome) {
+  auto txn = db_->Begin({});
+  cluster_.fate = [](const BatchRequest& batch) {
+    return IsWrite(batch.requests[0]) ? MiniCluster::Fate::kLoseAnswer : MiniCluster::Fate::kDeliver;
+  };
+  const Status lost = Put(*txn, "a", "1");
+  const auto* retry = GetError<TxnRetryError>(lost);
+  ASSERT_TRUE(retry && retry->aborted()) << lost.ToString();
+  cluster_.fate = nullptr;
+  ASSERT_TRUE(txn->Restart(context_, lost).ok());
+  ASSERT_TRUE(Put(*txn, "a", "2").ok());
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(Committed("a"), "2");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+}
+
 TEST_F(KvClientTest, T19LostWritesAreSentAgainOnce) {
   auto txn = db_->Begin({});
   int losses = 0;
