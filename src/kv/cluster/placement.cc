@@ -59,10 +59,22 @@ std::optional<PlacementAction> EvenOutLeases(const PlacementOptions& options, co
   return PlacementAction{.move_lease_to = best->node};
 }
 
+// The lease goes to its requests, and stays with them.
+std::optional<PlacementAction> FollowRequests(const std::vector<PlacementNode>& nodes, NodeId self,
+                                              const std::vector<NodeId>& active_voters, NodeId main_gateway) {
+  if (!main_gateway) return std::nullopt;
+  if (main_gateway == self) return PlacementAction{};
+  const PlacementNode* node = FindNode(nodes, main_gateway);
+  const bool votes = std::find(active_voters.begin(), active_voters.end(), main_gateway) != active_voters.end();
+  if (!votes || !node || !node->live || node->draining) return std::nullopt;
+  return PlacementAction{.move_lease_to = main_gateway};
+}
+
 }  // namespace
 
 PlacementAction DecidePlacement(const PlacementOptions& options, const std::vector<PlacementNode>& nodes, NodeId self,
-                                const RangeDescriptor& descriptor, const std::vector<NodeId>& active_voters) {
+                                const RangeDescriptor& descriptor, const std::vector<NodeId>& active_voters,
+                                NodeId main_gateway) {
   for (const auto& replica : descriptor.replicas) {
     if (replica.type != ReplicaType::kVoter) return {};  // a change is under way (R9)
   }
@@ -83,6 +95,7 @@ PlacementAction DecidePlacement(const PlacementOptions& options, const std::vect
   } else if (auto action = EvenOutReplicas(options, nodes, self, descriptor)) {
     return *action;
   }
+  if (auto action = FollowRequests(nodes, self, active_voters, main_gateway)) return *action;
   return EvenOutLeases(options, nodes, self, active_voters).value_or(PlacementAction{});
 }
 
@@ -110,8 +123,8 @@ std::vector<PlacementNode> PlacementNodes(const std::vector<NodeState>& states, 
 
 PlacementAction MembershipPlacement::Decide(const PlacementQuestion& question) {
   const auto nodes = PlacementNodes(membership_.Nodes(), options_.dead_timeout);
-  PlacementAction action =
-      DecidePlacement(options_, nodes, membership_.self(), question.descriptor, question.active_voters);
+  PlacementAction action = DecidePlacement(options_, nodes, membership_.self(), question.descriptor,
+                                           question.active_voters, question.main_gateway);
   const bool balancing = action.move_lease_to || (action.add && action.remove && !Replaceable(nodes, *action.remove));
   if (!balancing) return action;
   runtime::MutexLock lock(mutex_);

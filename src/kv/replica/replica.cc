@@ -13,6 +13,8 @@ namespace {
 
 // Evaluations of one batch before it is given back: each repeats only after something changed.
 constexpr int kAttemptsMax = 1000;
+// Requests between two looks that make a range worth moving to them.
+constexpr uint64_t kRequestsForMainGateway = 100;
 // How long a push waits here before its sender hears how things stand.
 constexpr Duration kPushWaitMax = 1s;
 
@@ -120,8 +122,22 @@ bool Replica::IsLeaseholder() const {
   return host_.mono_clock().MonoNow().ns < serving_until_ns_.load(std::memory_order_acquire);
 }
 
+NodeId Replica::TakeMainGateway() {
+  uint32_t counts[kGatewaysMax];
+  uint64_t total = 0;
+  for (size_t i = 0; i < kGatewaysMax; ++i) total += counts[i] = requests_by_gateway_[i].exchange(0);
+  const size_t top = size_t(std::max_element(counts, counts + kGatewaysMax) - counts);
+  const auto here = descriptor();
+  if (!here || total < kRequestsForMainGateway || counts[top] < total / 4 * 3) return NodeId();
+  for (const auto& r : here->replicas) {
+    if (r.node.value() % kGatewaysMax == top) return r.node;
+  }
+  return NodeId();
+}
+
 BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest& batch) {
   requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
+  requests_by_gateway_[batch.header.gateway.value() % kGatewaysMax].fetch_add(1, std::memory_order_relaxed);
   BatchResponse response;
   const Status status = Execute(context, batch, response);
   if (!status.ok()) return Fail(status, batch);

@@ -38,6 +38,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status Load(raft::StartMode mode, Timestamp read_promise);
 
   BatchResponse Send(const runtime::Context& context, const BatchRequest& batch);
+  // The replica's node through which nearly all requests came since the last call, if there were many. A hint.
+  NodeId TakeMainGateway();
 
   RangeId range() const { return range_; }
   ReplicaId id() const { return id_; }
@@ -79,6 +81,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status EraseTxnRecord(const runtime::Context& context, const TxnRecord& record);
 
  private:
+  static constexpr size_t kGatewaysMax = 16;
   struct Inbox {
     std::vector<RaftEnvelope> messages;
     std::vector<std::shared_ptr<Proposal>> proposals;
@@ -158,6 +161,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<int64_t> serving_until_ns_{0};   // monotonic; 0: no lease
   std::atomic<int64_t> promised_wall_ns_{0};   // reads up to here may be served
   std::atomic<int64_t> requests_since_tick_{0};
+  std::atomic<uint32_t> requests_by_gateway_[kGatewaysMax] = {};  // by node id, modulo; since TakeMainGateway
 
   mutable runtime::Mutex mutex_{"replica"};
   std::shared_ptr<const RangeDescriptor> descriptor_ ABSL_GUARDED_BY(mutex_);

@@ -79,7 +79,7 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
     return AdminChangeReplicas(context, replica, change);
   }
   if (!deps_.placement) return OkStatus();
-  PlacementQuestion question{*descriptor, replica->applied_state().stats.TotalBytes(), {}};
+  PlacementQuestion question{*descriptor, replica->applied_state().stats.TotalBytes(), {}, replica->TakeMainGateway()};
   for (const auto& peer : replica->raft_status().peers) {
     const auto* r = descriptor->FindReplica(peer.id);
     if (r && (peer.recently_active || peer.id == replica->id())) question.active_voters.push_back(r->node);

@@ -56,6 +56,24 @@ TEST(Placement, AGoneNodeIsReplacedInOneStep) {
   EXPECT_EQ(action.remove->node, NodeId(2));
 }
 
+TEST(Placement, TheLeaseGoesToItsRequestsAndStaysWithThem) {
+  auto nodes = Live(3);
+  nodes[0].lease_count = 9;
+  const RangeDescriptor d = On({1, 2, 3});
+  const std::vector<NodeId> active{NodeId(1), NodeId(2)};
+  const auto decide = [&](uint64_t gateway) {
+    return DecidePlacement({}, nodes, NodeId(1), d, active, NodeId(gateway)).move_lease_to;
+  };
+  EXPECT_EQ(decide(0), NodeId(2));       // evened out
+  EXPECT_EQ(decide(1), std::nullopt);    // busy here: counts do not matter
+  nodes[0].lease_count = 0;
+  EXPECT_EQ(decide(0), std::nullopt);
+  EXPECT_EQ(decide(2), NodeId(2));
+  EXPECT_EQ(decide(3), std::nullopt);    // it lags behind
+  nodes[1].draining = true;
+  EXPECT_EQ(decide(2), std::nullopt);
+}
+
 TEST(Placement, NothingMovesWhileAChangeIsUnderWay) {
   auto d = On({1, 2, 3});
   d.replicas[2].type = ReplicaType::kLearner;

@@ -28,9 +28,11 @@ struct PlacementOptions {
 };
 
 // `self` holds the lease and asks. One step at a time, in this order: replace what is gone, add what is
-// missing, remove what is too much, even out replicas, even out leases. Deterministic.
+// missing, remove what is too much, even out replicas, take the lease to where the requests come from (a request
+// whose gateway holds the lease costs no message), even out the other leases. Deterministic.
 PlacementAction DecidePlacement(const PlacementOptions& options, const std::vector<PlacementNode>& nodes, NodeId self,
-                                const RangeDescriptor& descriptor, const std::vector<NodeId>& active_voters);
+                                const RangeDescriptor& descriptor, const std::vector<NodeId>& active_voters,
+                                NodeId main_gateway = NodeId());
 
 // Nodes as DecidePlacement wants them. A node that is silent is gone at once if a live node with another id
 // uses its address: its store was replaced.

@@ -14,6 +14,8 @@ struct PlacementQuestion {
   int64_t range_bytes = 0;
   // Voters that the leader heard from lately, itself included.
   std::vector<NodeId> active_voters;
+  // The node through which nearly all of the range's requests came lately; none if there were few, or from all over.
+  NodeId main_gateway;
 };
 
 // At most one step at a time. `add` and `remove` may come together: a replacement.
