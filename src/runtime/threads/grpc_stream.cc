@@ -167,10 +167,13 @@ void ClientStream::OnReadInitialMetadataDone(bool ok) {
   if (!ok) return Break("not connected");
   const Status server = CheckServer();
   if (!server.ok()) return Break(server.message(), server.code());
+  bool ended;
   {
     RawLock lock(mutex_);
     if (state_ == State::kConnecting) state_ = State::kReady;
+    ended = read_ended_;
   }
+  if (ended) return Break("stream ended");
   events_.on_connected();
   MaybeWrite();
 }
@@ -178,11 +181,22 @@ void ClientStream::OnReadInitialMetadataDone(bool ok) {
 void ClientStream::OnReadDone(bool ok) {
   grpc::Slice slice;
   std::string_view batch;
-  if (!ok) return Break("stream ended");
+  if (!ok) return EndOfReads();
   if (!BatchBytes(read_buffer_, slice, batch)) return Break("unreadable batch");
   HandleAnswers(batch);
   read_buffer_.Clear();
   StartRead(&read_buffer_);
+}
+
+// A server that refuses the stream ends it right behind its metadata, and the two events come in any order: the
+// metadata tell why.
+void ClientStream::EndOfReads() {
+  {
+    RawLock lock(mutex_);
+    read_ended_ = true;
+    if (state_ == State::kConnecting) return;
+  }
+  Break("stream ended");
 }
 
 void ClientStream::HandleAnswers(std::string_view batch) {

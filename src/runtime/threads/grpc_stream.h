@@ -103,6 +103,7 @@ class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   bool Enqueue(uint64_t call_id, std::string frame);
   void MaybeWrite();
   void Break(std::string_view reason, Code code = Code::kUnavailable);
+  void EndOfReads();
   void HandleAnswers(std::string_view batch);
   Status CheckServer() const;
 
@@ -121,6 +122,7 @@ class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   State state_ = State::kConnecting;  // guarded by mutex_, as all below
   bool writing_ = false;
   bool hold_released_ = false;
+  bool read_ended_ = false;
   std::string break_reason_;
   Code break_code_ = Code::kUnavailable;
   Outbox outbox_;
