@@ -36,6 +36,11 @@ void NodeImpl::Fail(const Status& status) {
   stop_cv_.NotifyAll();
 }
 
+void NodeImpl::TellDiskSpace(const Status& space) {
+  if (space.ok()) return log_.Info("the disk has room again");
+  log_.Error("the disk is full: writes are refused, reads go on", {{"error", space}});
+}
+
 kv::NodeLoad NodeImpl::Load() {
   kv::NodeLoad load;
   load.draining = phase_ == Phase::kDraining;
@@ -157,7 +162,8 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
   store.seed = runtime_.random().Next();
   store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
                                      .placement = placement_.get(),
-                                     .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); }});
+                                     .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); },
+                                     .on_disk_space = [this](const Status& space) { TellDiskSpace(space); }});
   client_->SetLocal(*store_);
   return OkStatus();
 }

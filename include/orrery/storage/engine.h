@@ -84,6 +84,10 @@ class Engine : public Reader {
   // the engine refuses further writes while reads go on: ResourceExhausted 53100 (disk full),
   // Unavailable 58030 (I/O error; the engine's fatal handler ran first, B53).
   virtual Status Write(const WriteBatch& batch, SyncMode sync) = 0;
+  // Whether there is room for new data; asks the file system. 53100: less than the reserve is free. Writes are
+  // still taken then: the reserve is for what must go on (raft's own records, deletions), and the callers refuse
+  // the rest while its refusal is still certain.
+  virtual Status CheckSpace() const = 0;
   // Makes everything written so far durable.
   virtual Status SyncAll() = 0;
   // Writes buffered data to its final files; for tests and an orderly stop. Not needed for durability.

@@ -44,6 +44,7 @@ class MemEngine final : public Engine {
                               std::string& key, std::string& value) const override;
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override;
   Status Write(const WriteBatch& batch, SyncMode sync) override;
+  Status CheckSpace() const override;
   Status SyncAll() override;
   Status Flush() override;
   uint64_t LastSequence() const override;
@@ -56,6 +57,8 @@ class MemEngine final : public Engine {
   // Every later write fails with this error and changes nothing: the disk of a crashed node (fence, then
   // drain), a full or broken disk. OK lifts it.
   void FailWritesWith(Status error);
+  // What CheckSpace says from now on.
+  void AnswerCheckSpaceWith(Status answer);
 
  private:
   class Impl;

@@ -23,7 +23,10 @@ std::string_view ReasonText(RetryReason reason) {
 struct Describe {
   Status operator()(const OtherError& e) const {
     const auto code = e.code == 0 || e.code > uint8_t(Code::kAmbiguous) ? Code::kInternal : Code(e.code);
-    return e.sqlstate.size() == 5 ? Status(code, e.sqlstate, e.message) : Status(code, e.message);
+    const Status s = e.sqlstate.size() == 5 ? Status(code, e.sqlstate, e.message) : Status(code, e.message);
+    if (e.sqlstate != "53100") return s;
+    return s.WithHint("Check free disk space. Reads, deletions and DROP TABLE go on; writes do by themselves once "
+                      "there is room.");
   }
   Status operator()(const NotLeaseholderError& e) const {
     return UnavailableError("this replica does not hold the lease of range " + ToString(e.range));

@@ -40,6 +40,7 @@ bool ProvesNoCommit(const Status& error) {
   // A commit is never sent again once it may have been executed, so what an answer says is said of this one.
   return GetError<TxnRetryError>(error) || GetError<ConditionFailedError>(error) || GetError<LockConflictError>(error) ||
          GetError<RangeKeyMismatchError>(error) || error.code() == Code::kUnavailable ||
+         error.sqlstate() == "53100" ||  // refused before it was proposed (N10)
          error.code() == Code::kInvalidArgument || error.code() == Code::kUnimplemented;
 }
 

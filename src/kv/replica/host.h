@@ -49,6 +49,8 @@ class ReplicaHost {
   virtual CommandSink* changes() = 0;
   virtual const ReplicaLimits& limits() const = 0;
   virtual ReplicaCounters& counters() = 0;
+  // Whether this store has less than its reserve free, as of the last tick.
+  virtual bool DiskIsFull() const = 0;
   // What an earlier life of this store may have promised (B29).
   virtual Timestamp initial_read_promise() const = 0;
 

@@ -30,7 +30,8 @@ struct RaftEnvelope {
   ReplicaDescriptor from;
   ReplicaDescriptor to;
   raft::Message message;
-  template <class V> void Visit(V& v) { v(1, range); v(2, from); v(3, to); v(4, message); }
+  uint8_t disk_full = 0;  // 1: the sender's store has less than its reserve free
+  template <class V> void Visit(V& v) { v(1, range); v(2, from); v(3, to); v(4, message); v(5, disk_full); }
 };
 struct RaftMessageBatch {
   std::vector<RaftEnvelope> messages;

@@ -18,6 +18,18 @@ constexpr uint64_t kRequestsForMainGateway = 100;
 // How long a push waits here before its sender hears how things stand.
 constexpr Duration kPushWaitMax = 1s;
 
+// User data, which grows the range. Records of the system are few and small, and without them not even a table could
+// be dropped; deletions make room in the end.
+constexpr DescriptorId kFirstUserTable{100};
+bool BringsData(const BatchRequest& batch) {
+  const std::string user_data = TablePrefix(kFirstUserTable);
+  return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
+    const auto* put = std::get_if<PutRequest>(&request);
+    const auto* cput = std::get_if<ConditionalPutRequest>(&request);
+    return (put && put->key >= user_data) || (cput && cput->key >= user_data);
+  });
+}
+
 bool HasWrites(const BatchRequest& batch) {
   return std::any_of(batch.requests.begin(), batch.requests.end(), IsWrite);
 }
@@ -536,6 +548,10 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
     Abandon(*attempt.request);
     return ResourceExhaustedError("the batch is larger than one command may be");
   }
+  if (Status space = CheckSpaceFor(batch); !space.ok()) {
+    Abandon(*attempt.request);
+    return space;
+  }
   {
     MutexLock lock(mutex_);
     RememberReads(batch, attempt, e.responses);
@@ -545,6 +561,17 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   RETURN_IF_ERROR(ProposeAndWait(context, proposal));
   FillResponse(batch, attempt, e, response);
   return OkStatus();
+}
+
+// 53100: certainly not executed (N10).
+Status Replica::CheckSpaceFor(const BatchRequest& batch) const {
+  const Space space = space_.load(std::memory_order_relaxed);
+  if (space == Space::kEnough || !BringsData(batch)) return OkStatus();
+  RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));  // handed over to a node with room: asked there
+  const std::string what = "could not write to range " + ToString(range_) + ": No space left on ";
+  const std::string where = space == Space::kOwnDiskFull ? "the disk of node " + ToString(host_.node())
+                                                         : "the disks of a majority of its replicas";
+  return Status(Code::kResourceExhausted, "53100", what + where);
 }
 
 Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord& record) {

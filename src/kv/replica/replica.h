@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
  private:
   static constexpr size_t kGatewaysMax = 16;
+  enum class Space : uint8_t { kEnough, kOwnDiskFull, kMajorityFull };
   struct Inbox {
     std::vector<RaftEnvelope> messages;
     std::vector<std::shared_ptr<Proposal>> proposals;
@@ -109,6 +111,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
   Status FinishWrite(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
                      eval::Evaluation& e, BatchResponse& response);
+  Status CheckSpaceFor(const BatchRequest& batch) const;
   void FillResponse(const BatchRequest& batch, const Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
   void ApplyLocalEffects(Proposal& proposal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -131,6 +134,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // replica_raft.cc: inside a cycle.
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
   Status ProposeOne(Proposal& proposal);
+  void UpdateSpace(CycleOutput& out);
   bool LeaseIsDue(MonoTime now) const;
   void MaybeProposeLease(CycleOutput& out);
   void MaybeTruncate();
@@ -163,6 +167,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<int64_t> requests_since_tick_{0};
   std::atomic<uint32_t> requests_by_gateway_[kGatewaysMax] = {};  // by node id, modulo; since TakeMainGateway
 
+  std::atomic<Space> space_{Space::kEnough};   // whether new data may be proposed
+
   mutable runtime::Mutex mutex_{"replica"};
   std::shared_ptr<const RangeDescriptor> descriptor_ ABSL_GUARDED_BY(mutex_);
   Lease lease_ ABSL_GUARDED_BY(mutex_);
@@ -189,6 +195,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::map<uint64_t, std::shared_ptr<Proposal>> in_flight_;
   std::vector<std::pair<std::shared_ptr<Proposal>, Status>> completed_;  // told after the effects are written
   std::map<ReplicaId, ReplicaDescriptor> peers_heard_;  // addresses of senders, for the uninitialised
+  std::set<ReplicaId> full_peers_;                      // as their last messages say
+  bool majority_has_space_ = true;                      // of the voters that the leader hears from
   raft::PersistToken persist_token_;
   std::vector<raft::Entry> committed_;
   raft::SoftState soft_state_;

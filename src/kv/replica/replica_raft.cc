@@ -113,6 +113,9 @@ void Replica::Collect(CycleOutput& out) {
   }
   for (auto& envelope : inbox.messages) {
     peers_heard_[envelope.from.replica] = envelope.from;
+    const bool changed = envelope.disk_full != 0 ? full_peers_.insert(envelope.from.replica).second
+                                                 : full_peers_.erase(envelope.from.replica) != 0;
+    if (changed) UpdateSpace(out);
     const bool from_leader = envelope.message.type == raft::MessageType::kApp ||
                              envelope.message.type == raft::MessageType::kHeartbeat;
     if (from_leader) {
@@ -125,6 +128,7 @@ void Replica::Collect(CycleOutput& out) {
   if (inbox.tick) {
     RaisePromise();
     raft_->Tick(out.now);
+    UpdateSpace(out);
     MaybeTruncate();
   }
   ProposeAll(std::move(inbox.proposals), out);
@@ -361,6 +365,38 @@ void Replica::MaybeTruncate() {
   }
 }
 
+// N10. A full disk takes no new data while what is left of it still serves raft's own records, commits, resolved
+// locks and deletions. A leader with a full disk hands over to a voter that has room. Full followers get no
+// entries as long as the others are a majority (as if the messages were lost); if they are needed for one, all
+// new data is refused before it is proposed: afterwards nobody could say what becomes of it.
+void Replica::UpdateSpace(CycleOutput& out) {
+  majority_has_space_ = true;
+  Space space = Space::kEnough;
+  const bool own_full = host_.DiskIsFull();
+  if ((own_full || !full_peers_.empty()) && soft_state_.role == raft::Role::kLeader) {
+    size_t voters = 0;
+    size_t with_space = 0;
+    ReplicaId successor;
+    for (const auto& peer : raft_->GetStatus().peers) {
+      if (peer.learner) continue;
+      ++voters;
+      const bool full = peer.id == id_ ? own_full : full_peers_.contains(peer.id) || !peer.recently_active;
+      if (full) continue;
+      ++with_space;
+      if (peer.id != id_) successor = peer.id;
+    }
+    majority_has_space_ = with_space * 2 > voters;
+    if (!majority_has_space_) {
+      space = own_full ? Space::kOwnDiskFull : Space::kMajorityFull;
+    } else if (own_full) {
+      space = Space::kOwnDiskFull;
+      if (successor) (void)raft_->TransferLeadership(successor, out.now).ok();  // tried again at the next tick
+      UpdateServing(out.now);                                                   // B11
+    }
+  }
+  space_.store(space, std::memory_order_relaxed);
+}
+
 // ---- The lease.
 
 // Called at each tick: a range that is read keeps its promise ahead of the clock, an idle one lets it lapse. The
@@ -409,6 +445,7 @@ Status Replica::TransferLeadershipTo(NodeId target, MonoTime now) {
   const ReplicaDescriptor* to = current_descriptor_->FindNode(target);
   if (!to || to->type != ReplicaType::kVoter) return InvalidArgumentError("the target holds no voter of this range");
   if (to->replica == id_) return OkStatus();
+  if (full_peers_.contains(to->replica)) return FailedPreconditionError("the disk of the target is full");
   RETURN_IF_ERROR(raft_->TransferLeadership(to->replica, now));
   UpdateServing(now);  // B11: stops before the message leaves
   return OkStatus();
@@ -429,7 +466,9 @@ void Replica::Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMe
   for (auto& message : messages) {
     const auto peer = PeerOf(message.to);
     if (!peer) continue;
-    RaftEnvelope envelope{range_, self, *peer, std::move(message)};
+    const bool has_entries = message.type == raft::MessageType::kApp && !message.entries.empty();
+    if (has_entries && majority_has_space_ && full_peers_.contains(message.to)) continue;
+    RaftEnvelope envelope{range_, self, *peer, std::move(message), uint8_t(host_.DiskIsFull())};
     if (envelope.message.type == raft::MessageType::kSnap) {
       host_.SendRaftSnapshot(shared_from_this(), std::move(envelope));
     } else {

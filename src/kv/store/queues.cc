@@ -23,8 +23,17 @@ constexpr Duration kSilenceBeforeAsking = 5s;
 
 }  // namespace
 
+// N10. At each tick, so that even at a gigabyte a second no more than the reserve is written before it is noticed
+// that it is due.
+void StoreImpl::LookAtDisk() {
+  const Status space = deps_.engine.CheckSpace();
+  const bool full = !space.ok();
+  if (disk_full_.exchange(full, std::memory_order_relaxed) != full && deps_.on_disk_space) deps_.on_disk_space(space);
+}
+
 void StoreImpl::RunTicks(const runtime::Context& context) {
   while (runtime_->scheduler().SleepFor(context, options_.tick_interval).ok()) {
+    LookAtDisk();
     for (const auto& replica : AllReplicas()) {
       replica->PostTick();
       driver_->Enqueue(replica);

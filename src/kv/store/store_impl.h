@@ -58,6 +58,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   CommandSink* changes() override { return deps_.changes; }
   const ReplicaLimits& limits() const override { return limits_; }
   ReplicaCounters& counters() override { return counters_; }
+  bool DiskIsFull() const override { return disk_full_.load(std::memory_order_relaxed); }
   Timestamp initial_read_promise() const override { return initial_read_promise_; }
   void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
                       CycleOutput& out) override;
@@ -112,6 +113,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   void EndChange(RangeId range);
 
   // queues.cc
+  void LookAtDisk();
   void RunTicks(const runtime::Context& context);
   void RunQueues(const runtime::Context& context);
   void LookAfter(const runtime::Context& context, const ReplicaPtr& replica);
@@ -136,6 +138,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::unique_ptr<runtime::Channel<OutgoingSnapshot>> outgoing_;
   Timestamp initial_read_promise_;
   std::atomic<uint64_t> txn_seed_{0};
+  std::atomic<bool> disk_full_{false};  // written by the task of the ticks
 
   mutable runtime::Mutex mutex_{"store"};
   absl::flat_hash_map<uint64_t, ReplicaPtr> replicas_ ABSL_GUARDED_BY(mutex_);

@@ -46,6 +46,7 @@ class MemEngine::Impl {
   std::vector<std::pair<ColumnFamily, std::string>> dirty_ ABSL_GUARDED_BY(mutex_);  // to tidy afterwards
   std::deque<std::vector<Undo>> unsynced_ ABSL_GUARDED_BY(mutex_);                   // oldest first
   Status write_error_ ABSL_GUARDED_BY(mutex_);
+  Status space_ ABSL_GUARDED_BY(mutex_);
 
   uint64_t Register() {
     runtime::MutexLock lock(mutex_);
@@ -295,6 +296,16 @@ Status MemEngine::Write(const WriteBatch& batch, SyncMode sync) {
   if (!batch.empty()) impl_->ApplyLocked(batch);
   if (sync == SyncMode::kSync) impl_->unsynced_.clear();
   return OkStatus();
+}
+
+Status MemEngine::CheckSpace() const {
+  runtime::MutexLock lock(impl_->mutex_);
+  return impl_->space_;
+}
+
+void MemEngine::AnswerCheckSpaceWith(Status answer) {
+  runtime::MutexLock lock(impl_->mutex_);
+  impl_->space_ = std::move(answer);
 }
 
 Status MemEngine::SyncAll() { return Write(WriteBatch(), SyncMode::kSync); }

@@ -202,7 +202,6 @@ class RocksDbEngineImpl : public RocksDbEngine {
     db_.reset(db);
     default_family_.reset(handles[0]);
     for (size_t i = 0; i < kColumnFamilyCount; ++i) families_[i].reset(handles[i + 1]);
-    CheckDiskSpace();
     return LoadLocks();
   }
 
@@ -229,7 +228,6 @@ class RocksDbEngineImpl : public RocksDbEngine {
 
   Status Write(const WriteBatch& batch, SyncMode sync) override {
     if (health_->refuses_writes()) return health_->error();
-    RETURN_IF_ERROR(CheckDiskSpaceBefore(batch));
     rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
     bool deletes_range = false;
     bool deletes_lock = false;
@@ -256,6 +254,16 @@ class RocksDbEngineImpl : public RocksDbEngine {
     if (deletes_range) seekers_->Clear();
     if (deletes_lock && written.ok()) NoteLocks(batch);
     return AfterWrite(written, "writing to the store");
+  }
+
+  // A file system that cannot tell its free space never counts as full.
+  Status CheckSpace() const override {
+    uint64_t free_bytes = 0;
+    const bool known = env_->GetFreeSpace(path_, &free_bytes).ok();
+    if (!known || free_bytes >= disk_reserve_bytes_) return OkStatus();
+    return Status(Code::kResourceExhausted, "53100",
+                  "the disk of store " + path_ + " is full: " + std::to_string(free_bytes >> 20) + " MB free, " +
+                      std::to_string(disk_reserve_bytes_ >> 20) + " MB are kept in reserve");
   }
 
   Status SyncAll() override {
@@ -361,9 +369,6 @@ class RocksDbEngineImpl : public RocksDbEngine {
     return db_->Write(options, &mark);
   }
 
-  // Free space is looked at each time this many bytes were written.
-  static constexpr uint64_t kSpaceCheckBytes = 4ull << 20;
-
   using FamilyHandle = std::unique_ptr<rocksdb::ColumnFamilyHandle>;
 
   rocksdb::ColumnFamilyHandle* Family(ColumnFamily cf) const { return families_[size_t(cf)].get(); }
@@ -398,31 +403,12 @@ class RocksDbEngineImpl : public RocksDbEngine {
     return status;
   }
 
-  Status CheckDiskSpaceBefore(const WriteBatch& batch) {
-    const uint64_t bytes = batch.bytes().size();
-    const uint64_t before = written_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    const bool due = before / kSpaceCheckBytes != (before + bytes) / kSpaceCheckBytes;
-    if (!due && !low_space_.load(std::memory_order_relaxed)) return OkStatus();
-    CheckDiskSpace();
-    if (!low_space_.load(std::memory_order_relaxed)) return OkStatus();
-    return Status(Code::kResourceExhausted, "53100", "disk of store " + path_ + " is full");
-  }
-
-  // Sets low_space_. A file system that cannot tell its free space never counts as full.
-  void CheckDiskSpace() {
-    uint64_t free_bytes = 0;
-    const bool known = env_->GetFreeSpace(path_, &free_bytes).ok();
-    low_space_.store(known && free_bytes < disk_reserve_bytes_, std::memory_order_relaxed);
-  }
-
   const std::string path_;
   rocksdb::Env* const env_;
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
   LockIndex locks_;
-  std::atomic<uint64_t> written_bytes_{0};
-  std::atomic<bool> low_space_{false};
   std::unique_ptr<rocksdb::DB> db_;
   FamilyHandle default_family_;
   FamilyHandle families_[kColumnFamilyCount];

@@ -43,6 +43,11 @@ void Cluster::Wipe(NodeId id, StoreId new_store) {
   nodes_[id].store_id = new_store;
 }
 
+void Cluster::FillDisk(NodeId node) {
+  nodes_[node].engine->AnswerCheckSpaceWith(Status(Code::kResourceExhausted, "53100", "the disk is full"));
+}
+void Cluster::FreeDisk(NodeId node) { nodes_[node].engine->AnswerCheckSpaceWith(OkStatus()); }
+
 Store* Cluster::store(NodeId node) { return nodes_[node].store; }
 
 void Cluster::Main(const Context& context, NodeId id) {

@@ -70,6 +70,8 @@ class Cluster {
   Status CheckReplicasAgree(const runtime::Context& context);
 
   Store* store(NodeId node);
+  void FillDisk(NodeId node);  // no room for new data; the reserve is left
+  void FreeDisk(NodeId node);
   StoreId StoreOf(NodeId node) { return nodes_[node].store_id; }
   runtime::Simulator& sim() { return sim_; }
   std::vector<NodeId> nodes() const;

@@ -125,6 +125,46 @@ TEST(SingleNode, IntentsAreInvisibleUntilCommit) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+// N10: new data is refused before it is proposed, so that everybody knows that it was not written; what is under
+// way ends, rows are read and deleted, and all goes on when there is room.
+TEST(SingleNode, AFullDiskRefusesNewDataOnly) {
+  Cluster cluster({});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "1"));
+    const Transaction txn = cluster.NewTxn("\x10" "b");
+    auto response = cluster.Send(context, InTxn(txn, {PutRequest{"\x10" "b", "2"}}));
+    if (response.error) return ToStatus(*response.error);
+
+    cluster.FillDisk(NodeId(1));
+    RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 300ms));
+    const Status refused = cluster.Put(context, "\x10" "a", "3");
+    CLUSTER_CHECK(refused.sqlstate() == "53100" && refused.code() == Code::kResourceExhausted);
+    CLUSTER_CHECK(refused.message().find("No space left on the disk of node 1") != std::string_view::npos);
+    CLUSTER_CHECK(!refused.fields().hint.empty());
+    const Transaction other = cluster.NewTxn("\x10" "c");
+    const auto one_phase = cluster.Send(context, InTxn(other, {PutRequest{"\x10" "c", "3"}, CommitOf({"\x10" "c"})}));
+    CLUSTER_CHECK(one_phase.error && ToStatus(*one_phase.error).sqlstate() == "53100");
+
+    Transaction commit = *response.txn;
+    commit.meta.sequence = 3;
+    response = cluster.Send(context, InTxn(commit, {CommitOf({"\x10" "b"})}));
+    if (response.error) return ToStatus(*response.error);
+    ASSIGN_OR_RETURN(const auto b, cluster.Get(context, "\x10" "b"));
+    CLUSTER_CHECK(b == "2");
+    BatchRequest erase;
+    erase.requests.push_back(DeleteRequest{"\x10" "a"});
+    CLUSTER_CHECK(!cluster.Send(context, erase).error);
+    RETURN_IF_ERROR(cluster.Put(context, "\x04" "counter", "1"));  // the system's own
+    ASSIGN_OR_RETURN(const auto rows, cluster.Scan(context, {"\x10", "\x11"}));
+    CLUSTER_CHECK(rows.size() == 1);
+
+    cluster.FreeDisk(NodeId(1));
+    RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 300ms));
+    return cluster.Put(context, "\x10" "a", "4");
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 // Look-ups of ranges must not ask for the fate of a lock: that needs a look-up itself.
 TEST(SingleNode, AReadOfWhatIsCommittedPassesLocks) {
   Cluster cluster({});

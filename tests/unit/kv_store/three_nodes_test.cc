@@ -57,6 +57,44 @@ struct Writer {
   }
 };
 
+// N10: a full disk of one node is not the cluster's end, whoever has it; full disks of two are told at once.
+TEST(ThreeNodes, FullDisks) {
+  Cluster cluster({.nodes = 3, .replication = 3});
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    auto& scheduler = context.runtime().scheduler();
+    CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return AllOnThreeVoters(cluster); }));
+    RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "1"));
+    const NodeId first = cluster.LeaseholderOf("\x10" "a");
+    cluster.FillDisk(first);
+    CLUSTER_CHECK(cluster.Eventually(context, 5s, [&] {
+      const NodeId now = cluster.LeaseholderOf("\x10" "a");
+      return now && now != first;
+    }));
+    for (int i = 0; i < 100; ++i) RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", std::to_string(i)));
+    const NodeId second = cluster.LeaseholderOf("\x10" "a");
+
+    cluster.FillDisk(NodeId(6 - first.value() - second.value()));  // the one that is neither
+    RETURN_IF_ERROR(scheduler.SleepFor(context, 1s));
+    const MonoTime begin = context.runtime().clock().MonoNow();
+    const Status refused = cluster.Put(context, "\x10" "a", "no");
+    CLUSTER_CHECK(refused.sqlstate() == "53100");
+    CLUSTER_CHECK(refused.message().find("a majority of its replicas") != std::string_view::npos);
+    CLUSTER_CHECK(context.runtime().clock().MonoNow() - begin < 100ms);
+    ASSIGN_OR_RETURN(const auto value, cluster.Get(context, "\x10" "a"));
+    CLUSTER_CHECK(value == "99");
+    BatchRequest erase;  // reaches the full ones, too
+    erase.requests.push_back(DeleteRequest{"\x10" "a"});
+    CLUSTER_CHECK(!cluster.Send(context, erase).error);
+
+    for (const NodeId node : cluster.nodes()) cluster.FreeDisk(node);
+    RETURN_IF_ERROR(scheduler.SleepFor(context, 1s));
+    RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "again"));
+    RETURN_IF_ERROR(scheduler.SleepFor(context, 5s));
+    return cluster.CheckReplicasAgree(context);
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 TEST(ThreeNodes, UpReplicate) {
   Cluster cluster({.nodes = 3, .replication = 3});
   const Status status = cluster.Run([&](const Context& context) -> Status {
