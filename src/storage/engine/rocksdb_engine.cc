@@ -18,6 +18,9 @@
 namespace orrery::storage {
 namespace {
 
+// 16 shards: few would be contended, many so small that they cannot hold what all reads share.
+constexpr int kCacheShardBits = 4;
+
 rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view ToView(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
@@ -188,7 +191,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   Status Open(const StoreOptions& options) {
     rocksdb::DBOptions db_options = MakeDbOptions(*env_, options);
     db_options.listeners.push_back(std::make_shared<StoreListener>(health_, seekers_));
-    const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     families.emplace_back(rocksdb::kDefaultColumnFamilyName,
                           MakeColumnFamilyOptions(ColumnFamily::kState, cache, options));

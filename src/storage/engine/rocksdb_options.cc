@@ -95,6 +95,10 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(ColumnFamily cf,
   table.block_size = 8 * 1024;
   table.cache_index_and_filter_blocks = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  // A table's whole index or filter is a megabyte: a cache that is tight would read it again for every key.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.pin_top_level_index_and_filter = true;
   table.format_version = 5;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   if (cf == ColumnFamily::kMvcc || cf == ColumnFamily::kLock) {

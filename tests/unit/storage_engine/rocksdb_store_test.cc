@@ -55,6 +55,11 @@ TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
   const rocksdb::ColumnFamilyOptions family = store->db().GetOptions();
   EXPECT_TRUE(family.force_consistency_checks);
   EXPECT_TRUE(family.paranoid_file_checks);
+  // Whole indexes and filters fell out of a tight cache and were read again for every key.
+  const auto* table = family.table_factory->GetOptions<rocksdb::BlockBasedTableOptions>();
+  ASSERT_TRUE(table != nullptr);
+  EXPECT_EQ(table->index_type, rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch);
+  EXPECT_TRUE(table->partition_filters);
   std::vector<std::string> names;
   ASSERT_TRUE(rocksdb::DB::ListColumnFamilies(db, "/store", &names).ok());
   std::sort(names.begin(), names.end());
