@@ -19,7 +19,8 @@ std::unique_ptr<Node> Node::Create(runtime::Runtime& runtime, storage::Engine& e
 
 NodeImpl::NodeImpl(runtime::Runtime& runtime, storage::Engine& engine, observability::Logger& log, NodeOptions options,
                    NodeHooks hooks)
-    : runtime_(runtime), engine_(engine), log_(log), options_(std::move(options)), hooks_(std::move(hooks)), http_({}) {}
+    : runtime_(runtime), engine_(engine), log_(log), options_(std::move(options)), hooks_(std::move(hooks)), http_({}),
+      recovered_sequence_(engine.LastSequence()) {}
 
 Status NodeImpl::Unready() const { return UnavailableError("this node is not part of a cluster yet, or is starting"); }
 
@@ -85,6 +86,7 @@ Status NodeImpl::StartListening(runtime::TaskGroup& group) {
   identity_ = std::make_unique<IdentityKeeper>(
       runtime_, engine_, log_, IdentityOptions{.self = self_, .join = options_.join, .folder = options_.store_folder});
   RETURN_IF_ERROR(identity_->Load());
+  if (identity_->identity()) RETURN_IF_ERROR(OpenWitness());
   RegisterHandlers();
   // The identity, if there is one, must be known to the transport before the first peer is met.
   if (const auto id = identity_->identity()) runtime_.transport().SetIdentity(id->node, id->cluster_id);
@@ -125,7 +127,15 @@ Status NodeImpl::FindIdentity(const runtime::Context& context) {
   self_.store = id->store;
   log_.SetNode(id->node);
   runtime_.transport().SetIdentity(id->node, id->cluster_id);
-  return OkStatus();
+  return witness_ ? OkStatus() : OpenWitness();
+}
+
+// B58: a store that comes back shorter than it was synced takes no part; its replicas have forgotten votes and
+// acknowledgements. It is found out before anything is sent.
+Status NodeImpl::OpenWitness() {
+  ASSIGN_OR_RETURN(witness_, storage::DurabilityWitness::Open(runtime_.file_system(), options_.store_folder + "/witness",
+                                                              identity_->identity()->store));
+  return witness_->CheckRecovered(recovered_sequence_);
 }
 
 Status NodeImpl::BuildKv(const runtime::Context&) {
@@ -180,6 +190,11 @@ Status NodeImpl::StartKv(const runtime::Context& context, runtime::TaskGroup& gr
   membership_->Start(group);
   group.Spawn(Named("clock bound"), [this](const runtime::Context& c) {
     while (runtime_.scheduler().SleepFor(c, kClockTick).ok()) clock_->MaintainBound();
+    return OkStatus();
+  });
+  group.Spawn(Named("durability witness"), [this](const runtime::Context& c) {
+    storage::KeepWitness(c, engine_, *witness_, [this] { return store_->GetMetrics().raft_groups_synced; },
+                         [this](const Status& s) { log_.Warning("the durability witness is not written", {{"error", s}}); });
     return OkStatus();
   });
   group.Spawn(Named("bootstrap plan"), [this](const runtime::Context& c) {

@@ -12,6 +12,7 @@
 #include "orrery/server/node.h"
 #include "orrery/sql/catalog/catalog.h"
 #include "orrery/sql/session/session_manager.h"
+#include "orrery/storage/durability_witness.h"
 #include "server/http_server.h"
 #include "server/identity.h"
 #include "server/sql_server.h"
@@ -34,6 +35,7 @@ class NodeImpl final : public Node {
   // In this order; each step may use what the ones before it made.
   Status StartListening(runtime::TaskGroup& group);
   Status FindIdentity(const runtime::Context& context);
+  Status OpenWitness();
   Status BuildKv(const runtime::Context& context);
   Status StartKv(const runtime::Context& context, runtime::TaskGroup& group);
   Status StartSql(const runtime::Context& context, runtime::TaskGroup& group);
@@ -64,6 +66,8 @@ class NodeImpl final : public Node {
   observability::Registry metrics_;
   HttpServer http_;
   std::unique_ptr<IdentityKeeper> identity_;
+  const uint64_t recovered_sequence_;  // of the engine as it was opened
+  std::unique_ptr<storage::DurabilityWitness> witness_;
   std::unique_ptr<kv::HybridClock> clock_;
   std::unique_ptr<kv::Membership> membership_;
   std::unique_ptr<kv::MembershipPlacement> placement_;

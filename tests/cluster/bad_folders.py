@@ -1,6 +1,8 @@
 #!/usr/bin/python3
-"""What must keep a node from starting: a foreign folder, another cluster's store, a store or a port in use. It says why."""
+"""What must keep a node from starting: a foreign folder, another cluster's store, a store or a port in use, a store that lost
+what was synced. It says why."""
 
+import shutil
 import socket
 import subprocess
 
@@ -60,6 +62,25 @@ def test(run):
         check(session.value("SELECT count(*) FROM t") == "1", "the store lost its row by all this")
     check(two.healthy(1), "the other cluster suffered")
     two.down()
+
+    # The engine's files of an earlier moment under the witness of a later one: what a disk leaves that confirmed writes it
+    # had not made (B58).
+    one.down()
+    earlier = run.folder / "earlier"
+    shutil.copytree(one.store(1) / "engine", earlier)
+    one.up()
+    with one.session(1) as session:
+        session.query("INSERT INTO t SELECT * FROM generate_series(2, 500)")
+    one.down()
+    later = run.folder / "later"
+    (one.store(1) / "engine").rename(later)
+    shutil.copytree(earlier, one.store(1) / "engine")
+    refuses(run, one.store(1), run.free_port_block(), "", ["lost data", "synced"], "a store that lost synced data")
+    shutil.rmtree(one.store(1) / "engine")
+    later.rename(one.store(1) / "engine")
+    one.up()
+    with one.session(1) as session:
+        check(session.value("SELECT count(*) FROM t") == "500", "the rows are not there again with the store's real files")
     one.down()
 
 

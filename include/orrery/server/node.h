@@ -27,7 +27,6 @@ struct NodeOptions {
   std::string version;
   bool init_alone = false;              // a store without identity becomes a cluster of one
   kv::StoreOptions store;               // node and store ids are filled in
-  Duration drain_wait = 10s;            // for leases to move and statements to end
   size_t sql_connections_max = 10'000;
   kv::TableRanges table_ranges = kv::TableRanges::kShared;
 };

@@ -1,8 +1,11 @@
 #include "orrery/storage/durability_witness.h"
 
+#include <algorithm>
+
 #include "orrery/base/assert.h"
 #include "orrery/base/hash.h"
 #include "orrery/base/wire.h"
+#include "orrery/runtime/runtime.h"
 
 namespace orrery::storage {
 namespace {
@@ -10,6 +13,13 @@ namespace {
 // Two slots of one disk block each: length(1) · checksum(4, little-endian) · message, then zeros.
 constexpr size_t kSlotBytes = 4096;
 constexpr size_t kHeaderBytes = 5;
+constexpr Duration kInterval = 100ms;
+constexpr Duration kIdleInterval = 1s;
+
+// A replica that forgot votes or acknowledgements must not take part again under its old name (B58).
+constexpr const char* kReplaceStore =
+    "Check the disk. If other nodes hold this node's data, move the store's folder away and start the node with an empty "
+    "one: it joins anew and gets its replicas back. Otherwise restore a backup.";
 
 std::string EncodeSlot(const WitnessRecord& record) {
   const std::string message = wire::Encode(record);
@@ -54,7 +64,7 @@ StatusOr<std::unique_ptr<DurabilityWitness>> DurabilityWitness::Open(runtime::Fi
   if (!witness->last_) {
     // A crash during the very first write leaves a torn first slot and nothing else: nothing was promised.
     if (bytes.size() <= kSlotBytes) return witness;
-    return DataLossError("durability witness " + witness->path_ + " holds no intact record");
+    return DataLossError("durability witness " + witness->path_ + " holds no intact record").WithHint(kReplaceStore);
   }
   if (witness->last_->store != store) {
     return DataLossError("durability witness " + witness->path_ + " is of store " +
@@ -65,23 +75,44 @@ StatusOr<std::unique_ptr<DurabilityWitness>> DurabilityWitness::Open(runtime::Fi
 
 Status DurabilityWitness::CheckRecovered(uint64_t sequence) const {
   if (!last_ || sequence >= last_->synced_sequence) return OkStatus();
-  return DataLossError("store lost synced data: it recovered up to sequence " + std::to_string(sequence) +
-                       ", but was synced up to " + std::to_string(last_->synced_sequence));
+  return DataLossError("the store has lost data that its disk had confirmed: it comes back with writes up to number " +
+                       std::to_string(sequence) + ", but those up to " + std::to_string(last_->synced_sequence) +
+                       " were synced (" + path_ + ")")
+      .WithHint(kReplaceStore);
 }
 
-Status DurabilityWitness::Write(uint64_t synced_sequence, uint64_t hard_state_digest) {
+Status DurabilityWitness::Write(uint64_t synced_sequence) {
   ORRERY_ASSERT(!last_ || last_->synced_sequence <= synced_sequence,
                 "DurabilityWitness: the synced sequence never goes back");
   WitnessRecord record;
   record.slot_number = last_ ? last_->slot_number + 1 : 1;
   record.store = store_;
   record.synced_sequence = synced_sequence;
-  record.hard_state_digest = hard_state_digest;
   // Odd numbers in the first slot, even ones in the second.
   const uint64_t offset = record.slot_number % 2 == 1 ? 0 : kSlotBytes;
   RETURN_IF_ERROR(files_.WriteAtSync(path_, offset, EncodeSlot(record)));
   last_ = record;
   return OkStatus();
+}
+
+void KeepWitness(const runtime::Context& context, Engine& engine, DurabilityWitness& witness,
+                 const std::function<uint64_t()>& sync_count, const std::function<void(const Status&)>& on_failure) {
+  uint64_t seen = 0;
+  Duration wait = kInterval;
+  for (bool last = false; !last;) {
+    last = !context.runtime().scheduler().SleepFor(context, wait).ok();
+    const uint64_t count = sync_count();
+    wait = count != seen ? kInterval : std::min(2 * wait, kIdleInterval);
+    if (count == seen) continue;
+    const uint64_t sequence = engine.LastSequence();
+    Status status = engine.SyncAll();
+    if (status.ok()) status = witness.Write(sequence);
+    if (status.ok()) {
+      seen = count;
+    } else {
+      on_failure(status);
+    }
+  }
 }
 
 }  // namespace orrery::storage
