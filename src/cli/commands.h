@@ -17,6 +17,7 @@ struct StartSettings {
   std::string sql_address = "127.0.0.1:15432";
   std::string rpc_address = "127.0.0.1:15532";
   std::string http_address = "127.0.0.1:15632";
+  bool insecure_listen = false;  // addresses may be other than loopback though nothing asks clients who they are
   std::vector<std::string> join;
   std::string locality;
   std::string log_format = "text";

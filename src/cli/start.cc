@@ -26,6 +26,25 @@ int Fail(const Status& status) {
   return 1;
 }
 
+// Without passwords and TLS whoever connects is superuser, so only this machine may, unless the operator says that the
+// network is one of trusted machines. Names are judged by all they resolve to.
+Status CheckListenAddresses(const StartSettings& s) {
+  const std::pair<const char*, const std::string*> addresses[] = {
+      {"--sql-addr", &s.sql_address}, {"--rpc-addr", &s.rpc_address}, {"--http-addr", &s.http_address}};
+  for (const auto& [option, address] : addresses) {
+    if (s.insecure_listen || address->empty()) continue;
+    auto outside = runtime::ReachableFromOutside(*address);
+    if (!outside.ok()) return outside.status().Annotate(option);
+    if (outside->empty()) continue;
+    return FailedPreconditionError(std::string(option) + " " + *address + " would listen on " + *outside +
+                                   ", which other machines can reach: there are no passwords and no TLS, so whoever "
+                                   "connects would be superuser")
+        .WithHint("Listen on 127.0.0.1, [::1] or localhost. Or, in a network that only trusted machines and containers "
+                  "share, add --insecure-listen.");
+  }
+  return OkStatus();
+}
+
 // A folder that holds something else is not taken over.
 Status PrepareFolder(runtime::FileSystem& files, const std::string& folder) {
   ASSIGN_OR_RETURN(const bool exists, files.Exists(folder));
@@ -80,6 +99,10 @@ void ServeUntilSignal(server::Node& node, const sigset_t& signals) {
 }
 
 int Run(const StartSettings& settings, JoinMode mode) {
+  if (const Status addresses = CheckListenAddresses(settings); !addresses.ok()) {
+    Fail(addresses);
+    return 2;
+  }
   // Before any thread is made: signals go to the main thread's sigwait alone.
   sigset_t signals;
   sigemptyset(&signals);
@@ -103,6 +126,9 @@ int Run(const StartSettings& settings, JoinMode mode) {
   auto engine = storage::OpenStore(settings.store + "/engine", store);
   if (!engine.ok()) return Fail(engine.status().Annotate("opening the store " + settings.store));
 
+  if (settings.insecure_listen) {
+    log.Warning("--insecure-listen: whoever reaches the node's addresses is superuser; there are no passwords and no TLS");
+  }
   server::NodeHooks hooks;
   hooks.on_ready = [&](const server::NodeReadyInfo& info) { PrintReady(info, settings); };
   hooks.on_waiting = [&] {
@@ -137,6 +163,10 @@ void AddStartOptions(CLI::App& app, StartSettings& s) {
   app.add_option("--sql-addr", s.sql_address, "PostgreSQL clients connect here")->envname("ORRERY_SQL_ADDR")->capture_default_str();
   app.add_option("--rpc-addr", s.rpc_address, "Other nodes and dbctl connect here")->envname("ORRERY_RPC_ADDR")->capture_default_str();
   app.add_option("--http-addr", s.http_address, "Status, health and metrics")->envname("ORRERY_HTTP_ADDR")->capture_default_str();
+  app.add_flag("--insecure-listen", s.insecure_listen,
+               "Allow addresses that other machines can reach. There are no passwords and no TLS: whoever connects is "
+               "superuser, reads and destroys everything. Only for networks of trusted machines and containers")
+      ->envname("ORRERY_INSECURE_LISTEN");
   app.add_option("--join", s.join, "Addresses (rpc) of the cluster's nodes")->delimiter(',')->envname("ORRERY_JOIN");
   app.add_option("--locality", s.locality, "Where this node is: region=eu,az=a")->envname("ORRERY_LOCALITY");
   app.add_option("--log-format", s.log_format, "text or json")->capture_default_str();

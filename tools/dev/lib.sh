@@ -17,7 +17,7 @@ PACKAGES=(g++ cmake ninja-build ccache mold pkg-config git ca-certificates
   libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libxxhash-dev
   libpg-query-dev postgresql-server-dev-15 libpq-dev libssl-dev libspdlog-dev libfmt-dev libcli11-dev
   nlohmann-json3-dev libboost-dev libboost-context-dev libre2-dev libgtest-dev
-  postgresql-15 postgresql-client-15 python3 procps curl tzdata util-linux e2fsprogs)
+  postgresql-15 postgresql-client-15 python3 procps iproute2 curl tzdata util-linux e2fsprogs)
 
 # Installs what is missing; quick and silent when nothing is.
 ensure_packages() {

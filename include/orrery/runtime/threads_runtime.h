@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
+#include "orrery/base/status_or.h"
 #include "orrery/runtime/runtime.h"
 
 namespace orrery::runtime {
@@ -26,5 +29,11 @@ class ThreadsRuntime : public Runtime {
  public:
   static std::unique_ptr<ThreadsRuntime> Create(ThreadsRuntimeOptions options = {});
 };
+
+// The first IP address behind a listening address that other machines could reach, with its port, or "" when only this
+// machine reaches all of them: 127.0.0.0/8, ::1, the former mapped into IPv6, unix sockets, names that mean nothing else.
+// The wildcards (0.0.0.0, [::], an empty host) are reachable. InvalidArgument if malformed, Unavailable if the name does
+// not resolve. May ask a name server and wait.
+StatusOr<std::string> ReachableFromOutside(std::string_view listen_address);
 
 }  // namespace orrery::runtime

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "orrery/runtime/threads_runtime.h"
+
 namespace orrery::runtime {
 namespace {
 
@@ -26,8 +28,11 @@ StatusOr<SocketAddress> ParseUnix(std::string_view path) {
 
 }  // namespace
 
-StatusOr<SocketAddress> ParseSocketAddress(std::string_view address) {
-  if (address.starts_with(kUnixPrefix)) return ParseUnix(address.substr(kUnixPrefix.size()));
+StatusOr<std::vector<SocketAddress>> ResolveSocketAddresses(std::string_view address) {
+  if (address.starts_with(kUnixPrefix)) {
+    ASSIGN_OR_RETURN(const SocketAddress path, ParseUnix(address.substr(kUnixPrefix.size())));
+    return std::vector<SocketAddress>{path};
+  }
   const size_t colon = address.rfind(':');
   if (colon == std::string_view::npos || colon + 1 == address.size())
     return InvalidArgumentError("not a host:port address: \"" + std::string(address) + "\"");
@@ -43,18 +48,41 @@ StatusOr<SocketAddress> ParseSocketAddress(std::string_view address) {
   const int rc = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &list);
   if (rc != 0)
     return UnavailableError("resolving " + std::string(address) + ": " + ::gai_strerror(rc));
-  const addrinfo* chosen = list;
-  for (const addrinfo* a = list; a; a = a->ai_next) {  // IPv4 first, so that "localhost" means one thing
-    if (a->ai_family == AF_INET) {
-      chosen = a;
-      break;
-    }
+  std::vector<SocketAddress> result;
+  for (const addrinfo* a = list; a; a = a->ai_next) {
+    SocketAddress& one = result.emplace_back();
+    std::memcpy(&one.storage, a->ai_addr, a->ai_addrlen);
+    one.length = a->ai_addrlen;
   }
-  SocketAddress result;
-  std::memcpy(&result.storage, chosen->ai_addr, chosen->ai_addrlen);
-  result.length = chosen->ai_addrlen;
   ::freeaddrinfo(list);
   return result;
+}
+
+StatusOr<SocketAddress> ParseSocketAddress(std::string_view address) {
+  ASSIGN_OR_RETURN(const std::vector<SocketAddress> all, ResolveSocketAddresses(address));
+  for (const SocketAddress& one : all) {
+    if (one.family() == AF_INET) return one;
+  }
+  return all.front();
+}
+
+bool SocketAddress::loopback() const {
+  if (family() == AF_INET) {
+    return ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  if (family() == AF_INET6) {
+    const in6_addr& ip = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(&ip) || (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr[12] == IN_LOOPBACKNET);
+  }
+  return family() == AF_UNIX;
+}
+
+StatusOr<std::string> ReachableFromOutside(std::string_view listen_address) {
+  ASSIGN_OR_RETURN(const std::vector<SocketAddress> all, ResolveSocketAddresses(listen_address));
+  for (const SocketAddress& one : all) {
+    if (!one.loopback()) return one.ToString();
+  }
+  return std::string();
 }
 
 std::string SocketAddress::ToString() const {

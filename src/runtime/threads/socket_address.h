@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "orrery/base/status_or.h"
 
@@ -19,9 +20,15 @@ struct SocketAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
   std::string ToString() const;
+  // Only this machine reaches a listener there.
+  bool loopback() const;
 };
 
-// InvalidArgument if malformed, Unavailable if the name does not resolve. May ask a name server and wait.
+// Every address a name stands for, in the resolver's order; never empty. InvalidArgument if malformed, Unavailable if
+// the name does not resolve. May ask a name server and wait.
+StatusOr<std::vector<SocketAddress>> ResolveSocketAddresses(std::string_view address);
+
+// The one to use of these: the first of IPv4, so that "localhost" means one thing, else the first.
 StatusOr<SocketAddress> ParseSocketAddress(std::string_view address);
 
 }  // namespace orrery::runtime

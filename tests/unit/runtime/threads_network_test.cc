@@ -40,6 +40,31 @@ class Sockets : public ::testing::Test {
   Network& network_ = runtime_->network();
 };
 
+TEST(ListenAddresses, OnlyLoopbackIsOutOfReach) {
+  for (const char* address : {"127.0.0.1:1", "127.200.3.4:1", "127.1:1", "localhost:1", "[::1]:1", "::1:1",
+                              "[::ffff:127.0.0.1]:1", "unix:/tmp/socket"}) {
+    auto outside = ReachableFromOutside(address);
+    ASSERT_TRUE(outside.ok()) << address << ": " << outside.status().ToString();
+    EXPECT_EQ(*outside, "") << address;
+  }
+  const std::pair<const char*, const char*> reachable[] = {
+      {"0.0.0.0:1", "0.0.0.0:1"}, {"0:7", "0.0.0.0:7"}, {"10.0.0.1:1", "10.0.0.1:1"}, {"128.0.0.1:1", "128.0.0.1:1"},
+      {"126.255.255.255:1", "126.255.255.255:1"}, {"[::]:1", "[::]:1"}, {"[2001:db8::1]:1", "[2001:db8::1]:1"},
+      {"[::2]:1", "[::2]:1"}, {"[fe80::1]:1", "[fe80::1]:1"}, {"[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]:1"},
+      {"[::ffff:0.0.0.0]:1", "[::ffff:0.0.0.0]:1"}};
+  for (const auto& [address, ip] : reachable) {
+    auto outside = ReachableFromOutside(address);
+    ASSERT_TRUE(outside.ok()) << address << ": " << outside.status().ToString();
+    EXPECT_EQ(*outside, ip) << address;
+  }
+  auto nowhere = ReachableFromOutside(":15432");
+  ASSERT_TRUE(nowhere.ok());
+  EXPECT_NE(*nowhere, "");
+  // gRPC's own notations do not slip through.
+  for (const char* address : {"ipv4:0.0.0.0:1", "dns:0.0.0.0:1", "dns:///0.0.0.0:1", "127.0.0.1", "127.0.0.1:x", ""})
+    EXPECT_FALSE(ReachableFromOutside(address).ok()) << address;
+}
+
 TEST_F(Sockets, BytesBothWaysOverTcpAndUnix) {
   const std::string path = "unix:/tmp/orrery_socket_" + std::to_string(::getpid());
   for (const std::string& address : {std::string("127.0.0.1:0"), path}) {
