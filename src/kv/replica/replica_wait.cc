@@ -112,12 +112,7 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
           MutexLock lock(mutex_);
           if (!request.woken) target = concurrency_.PushTarget(request);
         }
-        if (target) {
-          const Status pushed = PushHolder(context, request, *target);
-          // Out of time: that is certain for the request, whatever became of the push.
-          if (!pushed.ok()) RETURN_IF_ERROR(context.Check());
-          RETURN_IF_ERROR(pushed);
-        }
+        if (target) RETURN_IF_ERROR(PushHolder(context, request, *target));
         break;
       }
       case Outcome::Kind::kResolve:
@@ -174,6 +169,7 @@ Status Replica::PushHolder(const runtime::Context& context, PendingRequest& requ
   }
   scope.Cancel();
   task->Join();
+  // Out of time: that is certain for the request, whatever became of the push.
   RETURN_IF_ERROR(context.Check());
   if (response.error) {
     if (outdated) return OkStatus();

@@ -194,5 +194,31 @@ TEST(Conflicts, AClaimThatEndedIsNoDeadlock) {
   }
 }
 
+// Out of time while it waits for a lock: the request has certainly done nothing, whatever became of its push, so SQL may
+// say 55P03 and not "unknown".
+TEST(Conflicts, TimeThatRunsOutInAQueueIsNoAmbiguity) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Cluster cluster({.seed = seed});
+    const Status status = cluster.Run([&](const Context& context) -> Status {
+      RETURN_IF_ERROR(cluster.Put(context, "\x10k", "0"));
+      auto locked = cluster.Send(context, InTxn(cluster.NewTxn("\x10k", 0), {kLockK, PutRequest{"\x10k", "1"}}));
+      if (locked.error) return ToStatus(*locked.error);
+      for (const Duration patience : {1ms, 49ms, 51ms, 60ms, 300ms}) {
+        // Not over the wire, where an answer may be lost.
+        BatchRequest batch = InTxn(cluster.NewTxn("\x10k", 0), {kLockK});
+        for (const auto& range : cluster.store(NodeId(1))->ListRanges()) {
+          if (range.descriptor.ContainsKey("\x10k")) batch.header.range = range.descriptor.range;
+        }
+        const auto late = cluster.store(NodeId(1))->Send(context.WithTimeout(patience), batch);
+        if (!late.error) return InternalError("got the lock");
+        const Status said = ToStatus(*late.error);
+        if (said.code() != Code::kDeadlineExceeded) return said.Annotate("after " + std::to_string(patience.count()));
+      }
+      return Commit(cluster, context, *locked.txn, {"\x10k"});
+    });
+    EXPECT_TRUE(status.ok()) << "seed " << seed << ": " << status.ToString();
+  }
+}
+
 }  // namespace
 }  // namespace orrery::kv
