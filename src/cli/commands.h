@@ -23,6 +23,7 @@ struct StartSettings {
   std::string log_format = "text";
   std::string log_level = "info";
   uint64_t cache_mib = 64;
+  uint64_t version_cache_mib = 256;
   uint64_t max_clock_offset_ms = 500;
   uint64_t range_mib = 256;
   uint64_t max_connections = 10'000;

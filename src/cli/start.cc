@@ -11,6 +11,7 @@
 #include "orrery/observability/log.h"
 #include "orrery/runtime/threads_runtime.h"
 #include "orrery/server/node.h"
+#include "orrery/storage/cached_engine.h"
 #include "orrery/storage/rocksdb_engine.h"
 
 namespace orrery::cli {
@@ -125,6 +126,7 @@ int Run(const StartSettings& settings, JoinMode mode) {
   store.block_cache_bytes = settings.cache_mib << 20;
   auto engine = storage::OpenStore(settings.store + "/engine", store);
   if (!engine.ok()) return Fail(engine.status().Annotate("opening the store " + settings.store));
+  storage::CachedEngine cached(**engine, settings.version_cache_mib << 20);
 
   if (settings.insecure_listen) {
     log.Warning("--insecure-listen: whoever reaches the node's addresses is superuser; there are no passwords and no TLS");
@@ -135,7 +137,7 @@ int Run(const StartSettings& settings, JoinMode mode) {
     std::printf("Waiting for a cluster: run `dbctl init --host %s` once the nodes are up.\n", settings.rpc_address.c_str());
     std::fflush(stdout);
   };
-  auto node = server::Node::Create(*runtime, **engine, log, MakeNodeOptions(settings, mode), std::move(hooks));
+  auto node = server::Node::Create(*runtime, cached, log, MakeNodeOptions(settings, mode), std::move(hooks));
   const runtime::Context root{*runtime};
   const auto scope = root.WithCancel();
   Status result;
@@ -172,6 +174,7 @@ void AddStartOptions(CLI::App& app, StartSettings& s) {
   app.add_option("--log-format", s.log_format, "text or json")->capture_default_str();
   app.add_option("--log-level", s.log_level, "debug, info, warning, error or off")->capture_default_str();
   app.add_option("--cache", s.cache_mib, "Block cache in MiB")->capture_default_str();
+  app.add_option("--version-cache", s.version_cache_mib, "Cache of hot rows in MiB")->capture_default_str();
   app.add_option("--max-clock-offset", s.max_clock_offset_ms, "Between any two nodes, in ms")->capture_default_str();
   app.add_option("--range-size", s.range_mib, "Ranges larger than this are split, in MiB")->capture_default_str();
   app.add_option("--table-ranges", s.table_ranges, "shared: small tables share a range; own: a range for each")

@@ -42,6 +42,10 @@ class WriteBatch {
   // Adds the operations of `other` after ours.
   void Append(const WriteBatch& other);
   void Clear();
+  // A promise of the writer, no part of the serialised form: each version put here (kMvcc) is the newest of its key
+  // by then. So it is with the effects of commands: their evaluation has looked.
+  void PromiseNewestVersions() { newest_versions_ = true; }
+  bool has_newest_versions() const { return newest_versions_; }
 
   bool empty() const { return bytes_.empty(); }
   size_t op_count() const { return op_count_; }
@@ -70,6 +74,7 @@ class WriteBatch {
 
   std::string bytes_;
   size_t op_count_ = 0;
+  bool newest_versions_ = false;
 };
 
 }  // namespace orrery::storage

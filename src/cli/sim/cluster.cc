@@ -3,10 +3,14 @@
 #include <cstdio>
 
 #include "cli/sim/host.h"
+#include "orrery/storage/cached_engine.h"
 
 namespace orrery::cli {
 
 using runtime::Context;
+
+// Of the version cache: little, so that keys leave it, too.
+constexpr uint64_t kVersionCacheBytes = 512 << 10;
 
 SimCluster::SimCluster(SimClusterOptions options, RunReport& report)
     : options_(options), report_(report), sim_(options.seed, options.simulator) {
@@ -82,6 +86,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
   Node& node = nodes_[id];
   node.stopped_itself = false;
   storage::MemEngine engine(node.image);
+  storage::CachedEngine cached(engine, kVersionCacheBytes);
   Bootstrap(node, id, engine);
   auto life = std::make_shared<NodeLife>();
   life->node = id;
@@ -110,12 +115,16 @@ void SimCluster::Main(const Context& context, NodeId id) {
       std::printf("[%.6f] %.*s\n", double(Now()) / 1e9, int(line.size()), line.data());
     };
   }
-  const Status ended = HostNode(context, engine, {id, options_.nodes, options_.stack, options_.store}, hooks);
+  const Status ended = HostNode(context, cached, {id, options_.nodes, options_.stack, options_.store}, hooks);
   if (!life->fenced && !context.cancelled()) {
     node.stopped_itself = true;
     report_.Count("nodes that stopped themselves");
     // T2 is the one reason a simulated node has to give up.
     if (!options_.clocks_may_fail) report_.Violate("a node goes on", "node " + ToString(id) + ": " + ended.ToString());
+  }
+  report_.Count("version cache: hits", cached.metrics().hits);
+  if (const uint64_t broken = cached.metrics().broken_promises; broken > 0) {
+    report_.Violate("commands put the newest version of a key", std::to_string(broken) + " on node " + ToString(id));
   }
   if (!life->fenced) node.image = engine.CrashImage({storage::CrashPolicy::Unsynced::kKept, 0});
   life->engine = nullptr;

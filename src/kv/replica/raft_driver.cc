@@ -89,6 +89,7 @@ Status RaftDriver::Persist(CycleOutput& out) {
 void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   CycleOutput out;
   out.now = clock_.MonoNow();
+  out.effects.PromiseNewestVersions();
   for (auto& range : ranges) range->Collect(out);
   const bool hold = hooks_.cover_promise(out.read_promise, out);
   if (!hold) {

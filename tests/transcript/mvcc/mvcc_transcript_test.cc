@@ -17,6 +17,7 @@
 
 #include "gtest/gtest.h"
 #include "orrery/base/hash.h"
+#include "orrery/storage/cached_engine.h"
 #include "orrery/storage/mem_engine.h"
 #include "orrery/storage/mvcc.h"
 #include "orrery/storage/mvcc/keys.h"
@@ -324,6 +325,13 @@ class History {
   MvccStats stats_;
 };
 
+struct MemEngineBase {
+  MemEngine base;
+};
+struct CachedMemEngine : MemEngineBase, CachedEngine {
+  CachedMemEngine() : CachedEngine(base, 1 << 20) {}
+};
+
 void RunOn(const std::function<std::unique_ptr<Engine>()>& make_engine) {
   transcript::RunFolder(ORRERY_TESTDATA, [&make_engine]() -> transcript::Handler {
     auto history = std::make_shared<History>(make_engine());
@@ -333,6 +341,9 @@ void RunOn(const std::function<std::unique_ptr<Engine>()>& make_engine) {
 
 TEST(MvccTranscript, Memory) {
   RunOn([] { return std::make_unique<MemEngine>(); });
+}
+TEST(MvccTranscript, Cached) {
+  RunOn([] { return std::make_unique<CachedMemEngine>(); });
 }
 TEST(MvccTranscript, RocksDb) {
   RunOn([] {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orrery/base/hash.h"
+#include "orrery/storage/cached_engine.h"
 
 namespace orrery::kv {
 
@@ -54,6 +55,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   Node& node = nodes_[id];
   auto& runtime = context.runtime();
   storage::MemEngine engine(node.image);
+  storage::CachedEngine cached(engine, 256 << 10);
   HybridClock clock(runtime.clock(), {});
   if (!node.bootstrapped && id == NodeId(1)) {
     const Status made = BootstrapStore(engine, node.store_id, {{id, node.store_id, {}, {}}},
@@ -70,7 +72,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   options.range_bytes_max = options_.range_bytes_max;
   options.raft_log_bytes_max = options_.raft_log_bytes_max;
   options.raft_log_entries_min = options_.raft_log_entries_min;
-  StoreDeps deps{engine, clock, sender, options_.replication ? &placement : nullptr, nullptr, {}};
+  StoreDeps deps{cached, clock, sender, options_.replication ? &placement : nullptr, nullptr, {}};
   auto store = Store::Create(options, deps);
   auto& transport = runtime.transport();
   transport.ServeOneWay(Method::kRaftMessages, [&](const Context& c, NodeId from, std::string_view message) {

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "gtest/gtest.h"
+#include "orrery/storage/cached_engine.h"
 #include "orrery/storage/mem_engine.h"
 #include "orrery/storage/mvcc.h"
 
@@ -351,7 +352,8 @@ class RandomHistory {
   int64_t now_ = 10;
   uint64_t next_txn_ = 0;
   Timestamp threshold_{1, 0};
-  MemEngine engine_;
+  MemEngine base_;
+  CachedEngine engine_{base_, 1 << 20};  // with room for some of the keys
   MvccStats stats_;
   Model model_;
   std::map<std::string, Txn> txns_;

@@ -1,0 +1,318 @@
+#include "orrery/storage/cached_engine.h"
+
+#include <bitset>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "orrery/base/assert.h"
+#include "orrery/base/hash.h"
+#include "orrery/runtime/sync.h"
+#include "storage/engine/rocksdb_options.h"
+
+namespace orrery::storage {
+
+using runtime::MutexLock;
+
+namespace {
+
+constexpr int kShardBits = 8;
+constexpr size_t kShards = size_t{1} << kShardBits;
+// Of an entry beside its own memory: its places in table and ring, and the allocator's header.
+constexpr size_t kPlaceBytes = 32;
+
+// A user key and what is known of it, in one piece of memory: header, then prefix, suffix and value.
+struct Entry {
+  uint64_t hash = 0;
+  uint32_t slot = 0;          // in the shard's ring
+  uint32_t prefix_bytes = 0;
+  uint32_t key_bytes = 0;     // of the newest version's key; 0: the key has no version
+  uint32_t value_bytes = 0;
+  uint32_t capacity = 0;      // bytes behind the header
+  bool recent = false;        // used since the clock's hand passed
+
+  char* data() { return reinterpret_cast<char*>(this + 1); }
+  const char* data() const { return reinterpret_cast<const char*>(this + 1); }
+  std::string_view prefix() const { return {data(), prefix_bytes}; }
+  std::string_view key() const { return {data(), key_bytes}; }
+  std::string_view value() const { return {data() + key_bytes, value_bytes}; }
+  size_t memory() const;
+
+  // `key` begins with the prefix, or is empty. Precondition: it fits.
+  void Set(std::string_view prefix, std::string_view key, std::string_view value) {
+    prefix_bytes = uint32_t(prefix.size());
+    key_bytes = uint32_t(key.size());
+    value_bytes = uint32_t(value.size());
+    const std::string_view name = key.empty() ? prefix : key;
+    std::memcpy(data(), name.data(), name.size());
+    if (!value.empty()) std::memcpy(data() + name.size(), value.data(), value.size());
+  }
+};
+
+size_t MemoryFor(size_t bytes) { return sizeof(Entry) + bytes + kPlaceBytes; }
+size_t Entry::memory() const { return MemoryFor(capacity); }
+
+struct Probe {
+  std::string_view prefix;
+  uint64_t hash;
+};
+struct EntryHash {
+  using is_transparent = void;
+  size_t operator()(const Entry* entry) const { return entry->hash; }
+  size_t operator()(const Probe& probe) const { return probe.hash; }
+};
+struct EntryEq {
+  using is_transparent = void;
+  bool operator()(const Entry* a, const Entry* b) const { return a == b; }
+  bool operator()(const Entry* a, const Probe& b) const { return a->prefix() == b.prefix; }
+  bool operator()(const Probe& a, const Entry* b) const { return b->prefix() == a.prefix; }
+};
+
+Probe ProbeOf(std::string_view prefix) { return {prefix, Hash64(prefix)}; }
+
+// The user key of a version's key; empty for a key that no seek can find.
+std::string_view PrefixOf(std::string_view key) { return key.substr(0, TerminatedBytes(key)); }
+
+}  // namespace
+
+// Entries with a clock's hand over them. `writers` and `epoch` keep answers from the engine below out that may be
+// older than a write: they are taken in only if no write was under way, nor began, since the engine was asked.
+struct alignas(64) CachedEngine::Shard {
+  mutable runtime::Mutex mutex{"cached_engine"};
+  absl::flat_hash_set<Entry*, EntryHash, EntryEq> table ABSL_GUARDED_BY(mutex);
+  std::vector<Entry*> ring ABSL_GUARDED_BY(mutex);
+  size_t hand ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t bytes_max = 0;  // set once
+  uint64_t epoch ABSL_GUARDED_BY(mutex) = 0;
+  uint32_t writers ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t broken_promises ABSL_GUARDED_BY(mutex) = 0;
+
+  Entry* Find(const Probe& probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const auto it = table.find(probe);
+    return it == table.end() ? nullptr : *it;
+  }
+
+  void Erase(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    table.erase(table.find(Probe{entry->prefix(), entry->hash}));
+    ring[entry->slot] = ring.back();
+    ring[entry->slot]->slot = entry->slot;
+    ring.pop_back();
+    bytes -= entry->memory();
+    ::operator delete(entry);
+  }
+
+  // Keeps the newest version of the probe's key, in the place of what was known of it.
+  void Set(const Probe& probe, std::string_view key, std::string_view value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const size_t needed = (key.empty() ? probe.prefix.size() : key.size()) + value.size();
+    Entry* entry = Find(probe);
+    if (entry != nullptr && entry->capacity >= needed && entry->capacity / 2 <= needed) {
+      return entry->Set(probe.prefix, key, value);
+    }
+    const bool recent = entry != nullptr && entry->recent;
+    if (entry != nullptr) Erase(entry);
+    if (MemoryFor(needed) > bytes_max / 8) return;
+    entry = new (::operator new(sizeof(Entry) + needed)) Entry;
+    entry->hash = probe.hash;
+    entry->capacity = uint32_t(needed);
+    entry->recent = recent;
+    entry->Set(probe.prefix, key, value);
+    entry->slot = uint32_t(ring.size());
+    ring.push_back(entry);
+    table.insert(entry);
+    bytes += entry->memory();
+    while (bytes > bytes_max) EvictOne();
+  }
+
+  void EvictOne() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    while (true) {
+      if (hand >= ring.size()) hand = 0;
+      Entry* const entry = ring[hand++];  // the hand goes on: what takes this one's place has its whole round
+      if (!entry->recent) return Erase(entry);
+      entry->recent = false;
+    }
+  }
+
+  // Makes room for a written key, at the cost of what nobody has read lately; false if nothing like that is near.
+  bool EvictUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    constexpr int kLooksMax = 4;
+    for (int i = 0; i < kLooksMax && !ring.empty(); ++i) {
+      if (hand >= ring.size()) hand = 0;
+      Entry* const entry = ring[hand++];
+      if (entry->recent) continue;
+      Erase(entry);
+      return true;
+    }
+    return false;
+  }
+
+  // What another write under way has put, an entry does not show yet: then all of them go.
+  void EraseInterval(std::string_view begin, std::string_view end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (writers > 1) return Clear();
+    for (size_t i = 0; i < ring.size();) {
+      Entry* const entry = ring[i];
+      if (entry->key_bytes != 0 && begin <= entry->key() && entry->key() < end) {
+        Erase(entry);  // the last one takes its place
+      } else {
+        ++i;
+      }
+    }
+  }
+
+  void Clear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    for (Entry* entry : ring) ::operator delete(entry);
+    ring.clear();
+    table.clear();
+    bytes = 0;
+  }
+
+  // What one operation of a written batch makes of an entry, while no other write of the shard is under way.
+  // `promised`: what it puts is the newest version.
+  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    Entry* entry = Find(probe);
+    if (entry == nullptr) {
+      if (!promised || op.kind != WriteBatch::OpKind::kPut) return;
+      while (bytes + MemoryFor(op.key.size() + op.value.size()) > bytes_max) {
+        if (!EvictUnread()) return;
+      }
+      return Set(probe, op.key, op.value);
+    }
+    const bool is_newest = entry->key_bytes == 0 || op.key <= entry->key();  // newer versions sort first
+    if (op.kind == WriteBatch::OpKind::kPut) {
+      if (is_newest) Set(probe, op.key, op.value);
+      else if (promised) ++broken_promises;
+    } else if (entry->key_bytes != 0 && op.key == entry->key()) {
+      Erase(entry);  // which version is the newest now, the engine knows
+    }
+  }
+};
+
+struct CachedEngine::ShardSet {
+  std::bitset<kShards> shards;
+};
+
+CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max) : base_(base), shards_(new Shard[kShards]) {
+  for (size_t i = 0; i < kShards; ++i) shards_[i].bytes_max = bytes_max / kShards;
+}
+
+CachedEngine::~CachedEngine() {
+  for (size_t i = 0; i < kShards; ++i) {
+    MutexLock lock(shards_[i].mutex);
+    shards_[i].Clear();
+  }
+}
+
+CachedEngine::Shard& CachedEngine::ShardOf(uint64_t hash) const { return shards_[hash >> (64 - kShardBits)]; }
+
+StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
+                                          std::string& key, std::string& value) const {
+  if (cf != ColumnFamily::kMvcc) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
+  const std::string_view prefix = target.substr(0, prefix_bytes);
+  ORRERY_ASSERT(TerminatedBytes(prefix) == prefix_bytes, "a version is sought by its whole user key");
+  const Probe probe = ProbeOf(prefix);
+  Shard& shard = ShardOf(probe.hash);
+  uint64_t epoch = 0;
+  bool may_learn = false;
+  {
+    MutexLock lock(shard.mutex);
+    Entry* const entry = shard.writers == 0 ? shard.Find(probe) : nullptr;
+    if (entry != nullptr) {
+      entry->recent = true;
+      if (entry->key_bytes == 0 || target <= entry->key()) {
+        ++shard.hits;
+        if (entry->key_bytes == 0) return false;
+        key.assign(entry->key());
+        value.assign(entry->value());
+        return true;
+      }
+    }
+    ++shard.misses;
+    epoch = shard.epoch;
+    may_learn = shard.writers == 0 && entry == nullptr;
+  }
+  if (!may_learn) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
+  ASSIGN_OR_RETURN(const bool found, base_.SeekInPrefix(cf, prefix, prefix_bytes, key, value));
+  {
+    MutexLock lock(shard.mutex);
+    if (shard.writers == 0 && shard.epoch == epoch) {
+      shard.Set(probe, found ? std::string_view(key) : std::string_view(), found ? std::string_view(value) : std::string_view());
+    }
+  }
+  if (!found || target <= key) return found;
+  return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);  // an older version
+}
+
+Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
+  ShardSet shards;
+  BeginWrite(batch, shards);
+  const Status status = base_.Write(batch, sync);
+  if (shards.shards.any()) EndWrite(batch, shards, status.ok());
+  return status;
+}
+
+void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    if (op.cf != ColumnFamily::kMvcc) return;
+    if (op.kind == WriteBatch::OpKind::kDeleteRange) {
+      shards.shards.set();
+    } else if (const auto prefix = PrefixOf(op.key); !prefix.empty()) {
+      shards.shards.set(Hash64(prefix) >> (64 - kShardBits));
+    }
+  });
+  if (shards.shards.none()) return;
+  for (size_t i = 0; i < kShards; ++i) {
+    if (!shards.shards[i]) continue;
+    MutexLock lock(shards_[i].mutex);
+    ++shards_[i].writers;
+  }
+}
+
+// Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
+void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written) {
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    if (op.cf != ColumnFamily::kMvcc) return;
+    if (op.kind == WriteBatch::OpKind::kDeleteRange) return EraseInterval(op.key, op.value);
+    const auto prefix = PrefixOf(op.key);
+    if (prefix.empty()) return;
+    const Probe probe = ProbeOf(prefix);
+    Shard& shard = ShardOf(probe.hash);
+    MutexLock lock(shard.mutex);
+    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions());
+    if (Entry* const entry = shard.Find(probe)) shard.Erase(entry);
+  });
+  for (size_t i = 0; i < kShards; ++i) {
+    if (!shards.shards[i]) continue;
+    Shard& shard = shards_[i];
+    MutexLock lock(shard.mutex);
+    ORRERY_ASSERT(shard.writers > 0, "a write ends once");
+    --shard.writers;
+    ++shard.epoch;
+  }
+}
+
+void CachedEngine::EraseInterval(std::string_view begin, std::string_view end) {
+  for (size_t i = 0; i < kShards; ++i) {
+    MutexLock lock(shards_[i].mutex);
+    shards_[i].EraseInterval(begin, end);
+  }
+}
+
+CachedEngineMetrics CachedEngine::metrics() const {
+  CachedEngineMetrics all;
+  for (size_t i = 0; i < kShards; ++i) {
+    const Shard& shard = shards_[i];
+    MutexLock lock(shard.mutex);
+    all.hits += shard.hits;
+    all.misses += shard.misses;
+    all.broken_promises += shard.broken_promises;
+    all.entries += shard.ring.size();
+    all.bytes += shard.bytes;
+  }
+  return all;
+}
+
+}  // namespace orrery::storage

@@ -1,0 +1,293 @@
+// The cache never answers what the engine below would not have answered at some moment of the call.
+#include "orrery/storage/cached_engine.h"
+
+#include <functional>
+#include <vector>
+
+#include "unit/storage_engine/random_ops.h"
+
+namespace orrery::storage {
+namespace {
+
+constexpr auto kMvcc = ColumnFamily::kMvcc;
+
+std::string Key(char user_key, int suffix) {
+  return std::string(1, user_key) + std::string("\0\x01", 2) + char(suffix);
+}
+
+// Lets something else happen in the middle of a seek or write, as another thread would.
+class InterruptedEngine final : public Engine {
+ public:
+  std::function<void()> interrupt = [] {};
+  std::function<void(const WriteBatch&)> written = [](const WriteBatch&) {};
+  uint64_t seeks = 0;
+
+  StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes, std::string& key,
+                              std::string& value) const override {
+    auto& self = const_cast<InterruptedEngine&>(*this);
+    ++self.seeks;
+    self.interrupt();
+    auto found = base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
+    self.interrupt();
+    return found;
+  }
+  Status Write(const WriteBatch& batch, SyncMode sync) override {
+    interrupt();
+    const Status status = base_.Write(batch, sync);
+    if (status.ok()) written(batch);
+    interrupt();
+    return status;
+  }
+  StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
+    return base_.GetInto(cf, key, value);
+  }
+  std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
+    return base_.NewIterator(cf, std::move(options));
+  }
+  std::unique_ptr<EngineSnapshot> NewSnapshot() const override { return base_.NewSnapshot(); }
+  Status CheckSpace() const override { return base_.CheckSpace(); }
+  Status SyncAll() override { return base_.SyncAll(); }
+  Status Flush() override { return base_.Flush(); }
+  uint64_t LastSequence() const override { return base_.LastSequence(); }
+  Status Close() override { return base_.Close(); }
+  MemEngine& base() { return base_; }
+
+ private:
+  MemEngine base_;
+};
+
+using Map = std::map<std::string, std::string, std::less<>>;
+
+std::string Answer(const Map& map, const std::string& target, size_t prefix_bytes) {
+  const auto it = map.lower_bound(target);
+  if (it == map.end() || !it->first.starts_with(target.substr(0, prefix_bytes))) return "none";
+  return it->first + "=" + it->second;
+}
+
+// Seeks and writes that interrupt each other, several deep. Each seek must answer as the engine stood at some
+// moment between its beginning and its end.
+class Interleaving {
+ public:
+  Interleaving(uint64_t seed, uint64_t bytes_max) : random_(seed), cached_(engine_, bytes_max) {
+    states_.emplace_back();
+    engine_.interrupt = [this] {
+      if (depth_ >= 4 || random_() % 3 != 0) return;
+      Step();
+    };
+    engine_.written = [this](const WriteBatch& batch) {
+      FamilyMaps maps;
+      maps[size_t(kMvcc)] = states_.back();
+      ApplyToMaps(batch, maps);
+      states_.push_back(maps[size_t(kMvcc)]);
+    };
+  }
+
+  void Run(int steps) {
+    for (int i = 0; i < steps && !::testing::Test::HasFatalFailure(); ++i) Step();
+  }
+  CachedEngineMetrics metrics() const { return cached_.metrics(); }
+
+ private:
+  void Step() {
+    ++depth_;
+    if (random_() % 3 == 0) {
+      Write();
+    } else {
+      Seek();
+    }
+    --depth_;
+  }
+
+  void Write() {
+    engine_.base().FailWritesWith(random_() % 10 == 0 ? UnavailableError("refused") : OkStatus());
+    (void)cached_.Write(RandomBatch(random_), SyncMode::kNoSync).ok();
+  }
+
+  void Seek() {
+    const std::string target = RandomKey(random_);
+    const size_t prefix_bytes = target.find(std::string("\0\x01", 2)) + 2;
+    const size_t first = states_.size() - 1;
+    std::string key;
+    std::string value;
+    const auto found = cached_.SeekInPrefix(kMvcc, target, prefix_bytes, key, value);
+    ASSERT_TRUE(found.ok());
+    const std::string answer = *found ? key + "=" + value : "none";
+    for (size_t i = first; i < states_.size(); ++i) {
+      if (Answer(states_[i], target, prefix_bytes) == answer) return;
+    }
+    FAIL() << "answered " << answer << ", the engine says " << Answer(states_.back(), target, prefix_bytes);
+  }
+
+  std::mt19937_64 random_;
+  InterruptedEngine engine_;
+  CachedEngine cached_;
+  std::vector<Map> states_;  // after each write
+  int depth_ = 0;
+};
+
+TEST(CachedEngineTest, AnswersAreThoseOfTheEngineUnderInterleavings) {
+  uint64_t hits = 0;
+  for (uint64_t seed = 1; seed <= 4000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Interleaving run(seed, seed % 2 == 0 ? 256 << 10 : 1 << 20);
+    run.Run(60);
+    hits += run.metrics().hits;
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  EXPECT_GT(hits, 1000u);
+}
+
+TEST(CachedEngineTest, KeepsTheEngineContract) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    MemEngine base;
+    CachedEngine cached(base, 1 << 20);
+    FamilyMaps model;
+    for (int step = 0; step < 400; ++step) {
+      const WriteBatch batch = RandomBatch(random);
+      ASSERT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+      ApplyToMaps(batch, model);
+      ASSERT_NO_FATAL_FAILURE(ExpectSameReads(cached, model, random));
+    }
+  }
+}
+
+TEST(CachedEngineTest, AHotKeyIsReadAndWrittenWithoutTheEngine) {
+  InterruptedEngine engine;
+  CachedEngine cached(engine, 1 << 20);
+  std::string key;
+  std::string value;
+  const auto newest = [&] {
+    const auto found = cached.SeekInPrefix(kMvcc, Key('k', 0), 3, key, value);
+    EXPECT_TRUE(found.ok());
+    return *found ? value : "none";
+  };
+  const auto put = [&](int suffix, std::string text) {
+    WriteBatch batch;
+    batch.Put(kMvcc, Key('k', suffix), text);
+    EXPECT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+  };
+  EXPECT_EQ(newest(), "none");
+  EXPECT_EQ(newest(), "none");
+  put(7, "first");
+  EXPECT_EQ(newest(), "first");
+  put(5, "a longer second");
+  EXPECT_EQ(newest(), "a longer second");
+  put(6, "older");
+  EXPECT_EQ(newest(), "a longer second");
+  EXPECT_EQ(engine.seeks, 1u);  // the very first
+  WriteBatch undo;
+  undo.Delete(kMvcc, Key('k', 5));
+  ASSERT_TRUE(cached.Write(undo, SyncMode::kNoSync).ok());
+  EXPECT_EQ(newest(), "older");
+  EXPECT_EQ(engine.seeks, 2u);
+  const auto found = cached.SeekInPrefix(kMvcc, Key('k', 7), 3, key, value);  // an older version: not kept
+  ASSERT_TRUE(found.ok() && *found);
+  EXPECT_EQ(value, "first");
+  EXPECT_EQ(newest(), "older");
+  EXPECT_EQ(engine.seeks, 3u);
+}
+
+// Whatever a writer promises must be so; then what it writes is known at once.
+TEST(CachedEngineTest, PromisedVersionsAreTakenInWhileThereIsRoom) {
+  InterruptedEngine engine;
+  CachedEngine cached(engine, 1 << 20);
+  std::string key;
+  std::string value;
+  WriteBatch batch;
+  batch.Put(kMvcc, Key('a', 5), "promised");
+  batch.PromiseNewestVersions();
+  ASSERT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+  ASSERT_TRUE(*cached.SeekInPrefix(kMvcc, Key('a', 0), 3, key, value));
+  EXPECT_EQ(value, "promised");
+  EXPECT_EQ(engine.seeks, 0u);
+  WriteBatch older;
+  older.Put(kMvcc, Key('a', 6), "older");
+  older.PromiseNewestVersions();
+  ASSERT_TRUE(cached.Write(older, SyncMode::kNoSync).ok());
+  ASSERT_TRUE(*cached.SeekInPrefix(kMvcc, Key('a', 0), 3, key, value));
+  EXPECT_EQ(value, "promised");
+  EXPECT_EQ(cached.metrics().broken_promises, 1u);
+  CachedEngine full(engine, 0);
+  ASSERT_TRUE(full.Write(batch, SyncMode::kNoSync).ok());
+  EXPECT_EQ(full.metrics().entries, 0u);
+}
+
+TEST(CachedEngineTest, ALoadDrivesOutOnlyWhatNobodyReads) {
+  MemEngine base;
+  CachedEngine cached(base, 1 << 20);
+  std::string key;
+  std::string value;
+  const auto name = [](int i) { return std::to_string(i) + std::string("\0\x01", 2); };
+  const auto load = [&](int first, int count) {
+    WriteBatch batch;
+    for (int i = first; i < first + count; ++i) batch.Put(kMvcc, name(i) + 's', std::string(60, 'v'));
+    batch.PromiseNewestVersions();
+    ASSERT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+  };
+  const auto hits_of = [&](int first, int count) {
+    const uint64_t before = cached.metrics().hits;
+    for (int i = first; i < first + count; ++i) EXPECT_TRUE(*cached.SeekInPrefix(kMvcc, name(i), name(i).size(), key, value));
+    return cached.metrics().hits - before;
+  };
+  load(0, 1000);
+  EXPECT_EQ(hits_of(0, 1000), 1000u);
+  load(10000, 50000);
+  EXPECT_GT(hits_of(0, 1000), 900u);
+  load(100000, 20000);
+  EXPECT_GT(hits_of(119000, 1000), 300u);  // the last ones took the place of others that nobody has read
+  WriteBatch drop;
+  drop.DeleteRange(kMvcc, "11", "12");
+  ASSERT_TRUE(cached.Write(drop, SyncMode::kNoSync).ok());
+  EXPECT_FALSE(*cached.SeekInPrefix(kMvcc, name(119500), name(119500).size(), key, value));
+  EXPECT_GT(hits_of(200, 800), 700u);
+}
+
+TEST(CachedEngineTest, AWorkingSetThatMovesIsFollowed) {
+  constexpr int kKeys = 20000;
+  MemEngine base;
+  CachedEngine cached(base, 1 << 20);
+  std::string key;
+  std::string value;
+  const auto read = [&](int i) {
+    const std::string prefix = std::to_string(i) + std::string("\0\x01", 2);
+    ASSERT_TRUE(cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value).ok());
+  };
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < kKeys; ++i) read(i % 1000);
+  }
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < kKeys; ++i) read(50000 + i);  // more than there is room for: drives the others out
+  }
+  const uint64_t hits = cached.metrics().hits;
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 1000; ++i) read(1000000 + i);
+  }
+  EXPECT_GT(cached.metrics().hits - hits, 8500u);
+}
+
+TEST(CachedEngineTest, StaysWithinItsMemory) {
+  constexpr uint64_t kBytesMax = 1 << 20;
+  MemEngine base;
+  CachedEngine cached(base, kBytesMax);
+  WriteBatch batch;
+  for (int i = 0; i < 20000; ++i) {
+    batch.Put(kMvcc, std::to_string(i) + std::string("\0\x01s", 3), std::string(size_t(i % 300), 'v'));
+  }
+  ASSERT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+  std::string key;
+  std::string value;
+  for (int i = 0; i < 20000; ++i) {
+    const std::string prefix = std::to_string(i) + std::string("\0\x01", 2);
+    ASSERT_TRUE(cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value).ok());
+    ASSERT_EQ(value.size(), size_t(i % 300));
+  }
+  const CachedEngineMetrics metrics = cached.metrics();
+  EXPECT_LE(metrics.bytes, kBytesMax);
+  EXPECT_GT(metrics.bytes, kBytesMax / 2);
+  EXPECT_GT(metrics.entries, 1000u);
+}
+
+}  // namespace
+}  // namespace orrery::storage
