@@ -61,6 +61,16 @@ bool LatchManager::Acquire(Admission& request) {
   return request.blockers_.empty();
 }
 
+bool LatchManager::WouldWait(std::string_view key, Timestamp ts) const {
+  const LatchSpan read{SpanRef(key), Access::kRead, ts};
+  for (auto it = points_.lower_bound(key); it != points_.end() && (*it)->span->span.start == key; ++it) {
+    if (LatchesConflict(read, *(*it)->span)) return true;
+  }
+  return std::any_of(spans_.begin(), spans_.end(), [&](const Admission::Latch* other) {
+    return other->span->span.Contains(key) && LatchesConflict(read, *other->span);
+  });
+}
+
 void LatchManager::Release(Admission& request, Woken& woken) {
   for (const Admission::Latch& mine : request.latches_) {
     if (mine.span->span.is_point()) {

@@ -151,6 +151,7 @@ BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest&
   requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
   requests_by_gateway_[batch.header.gateway.value() % kGatewaysMax].fetch_add(1, std::memory_order_relaxed);
   BatchResponse response;
+  if (ReadAtOnce(batch, response)) return response;
   const Status status = Execute(context, batch, response);
   if (!status.ok()) return Fail(status, batch);
   return response;
@@ -178,7 +179,7 @@ Status Replica::NotLeaseholder() const {
 
 // T27, B12: by the monotonic clock; a leader that lost its quorum's support has no lease soon after.
 Status Replica::CheckLease(MonoTime now) const {
-  if (now.ns < serving_until_ns_.load(std::memory_order_acquire)) return OkStatus();
+  if (HasLeaseAt(now)) return OkStatus();
   return NotLeaseholder();
 }
 

@@ -60,6 +60,13 @@ TEST(LatchPropertyTest, AgreesWithNaive) {
         for (size_t j = 0; j < i; ++j) free &= !conflicts(*live[i].request, *live[j].request);
         ASSERT_EQ(live[i].granted, free) << "seed " << seed << " request " << live[i].request->number;
       }
+      const std::string key = KeyOf(random());
+      const LatchSpan read{SpanRef(key), Access::kRead, {1 + int64_t(random() % 4), 0}};
+      bool at_once = true;
+      for (const auto& l : live) {
+        for (const LatchSpan& latch : l.request->spec().latches) at_once &= !NaiveConflict(read, latch);
+      }
+      ASSERT_EQ(manager.MayReadAtOnce(key, read.ts), at_once) << "seed " << seed;
     };
     for (int step = 0; step < 400; ++step) {
       Woken woken;

@@ -77,6 +77,10 @@ class ConcurrencyManager {
   // SKIP LOCKED: whether a lock known here keeps `request` from locking `key`. Evaluation asks, key by key.
   bool IsLocked(const Admission& request, std::string_view key, LockStrength strength) const;
 
+  // Whether a plain read at `ts` needs no latch: no request that came before writes the key at or below `ts`. The
+  // caller sees to it that none that comes later does (T6).
+  bool MayReadAtOnce(std::string_view key, Timestamp ts) const { return !latches_.WouldWait(key, ts); }
+
   // `txn` holds `key` now. Called while the request still holds its latches (unreplicated: as it is
   // evaluated; replicated: as its command is applied).
   void OnLockAcquired(const TxnMeta& txn, std::string_view key, LockStrength strength, LockDurability durability);

@@ -21,6 +21,8 @@ class LatchManager {
   void Release(Admission& request, Woken& woken);
   // The requests it still waits for; empty once granted.
   const absl::InlinedVector<Admission*, 2>& Blockers(const Admission& request) const { return request.blockers_; }
+  // Whether a plain read of the key at `ts` would have to wait, if it came now.
+  bool WouldWait(std::string_view key, Timestamp ts) const;
   bool empty() const { return points_.empty() && spans_.empty(); }
 
  private:
