@@ -203,7 +203,7 @@ Status TxnCoordinator::Send(const runtime::Context& context, Batch& batch) {
   const uint32_t first_sequence = txn().meta.sequence;
   BatchResponse response;
   Status status = SendAndRecover(context, DistSender::Pieces::kMany, response);
-  for (int attempt = 0; makes_record && IsRecordGone(status) && attempt < kRenamesMax; ++attempt) {
+  for (int attempt = 0; nothing_left && IsRecordGone(status) && attempt < kRenamesMax; ++attempt) {
     Rename();
     status = SendAndRecover(context, DistSender::Pieces::kMany, response);
   }

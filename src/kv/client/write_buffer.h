@@ -3,7 +3,7 @@
 // it wrote, so writes wait here and leave with the commit in one batch: one consensus round, and no intents if
 // one range holds them all.
 //
-// The lock lives in the leaseholder's memory and is lost with the lease (B44). So a buffered value leaves as a
+// The lock lives in the leaseholder's memory and may be lost with it (B44). So a buffered value leaves as a
 // conditional put on the value that was read under the lock: if somebody else came between, the put fails and the
 // transaction retries, and no update is lost (I13).
 //

@@ -80,6 +80,14 @@ void ConcurrencyManager::OnLockUpdated(const TxnMeta& txn, TxnStatus status, Spa
 
 void ConcurrencyManager::OnTxnRecord(const TxnRecord& record, Woken& woken) { locks_.OnTxnRecord(record, woken); }
 
+void ConcurrencyManager::ImportLocks(const LockHandover& handed_over) {
+  for (const TxnLocks& of : handed_over.txns) {
+    for (const HeldLock& lock : of.locks) {
+      locks_.OnAcquired(of.txn, lock.key, lock.strength, LockDurability::kUnreplicated);
+    }
+  }
+}
+
 void ConcurrencyManager::OnLeaseLost(Woken& woken) { locks_.ClearFrom("", woken); }
 
 void ConcurrencyManager::OnSplit(std::string_view split_key, Woken& woken) { locks_.ClearFrom(split_key, woken); }

@@ -341,6 +341,32 @@ void LockTable::OnTxnRecord(const TxnRecord& record, Woken& woken) {
   }
 }
 
+LockTable::Exported LockTable::Export(std::string_view start, size_t bytes_max) const {
+  constexpr size_t kBytesOfLock = 16;  // beside its key
+  constexpr size_t kBytesOfTxn = 128;
+  Exported out;
+  absl::flat_hash_map<std::string, size_t> places;  // by transaction
+  size_t bytes = 0;
+  for (auto it = keys_.lower_bound(start); it != keys_.end(); ++it) {
+    for (const LockHolder& holder : it->second->holders) {
+      if (holder.durability == LockDurability::kReplicated) continue;
+      if (const KnownRecord* known = Known(holder.txn); known && IsFinal(known->status)) continue;
+      const bool first = !places.contains(holder.txn.id);
+      bytes += it->first.size() + kBytesOfLock + (first ? kBytesOfTxn + holder.txn.anchor_key.size() : 0);
+      if (bytes > bytes_max) {
+        out.complete = false;
+        return out;
+      }
+      const size_t place = places.try_emplace(holder.txn.id, out.locks.txns.size()).first->second;
+      if (first) out.locks.txns.emplace_back();
+      TxnLocks& of = out.locks.txns[place];
+      if (first || holder.txn.sequence > of.txn.sequence) of.txn = holder.txn;
+      of.locks.push_back({it->first, holder.strength});
+    }
+  }
+  return out;
+}
+
 void LockTable::ClearFrom(std::string_view start, Woken& woken) {
   const auto forget = [&](Admission* request, KeyLocks* key) {
     auto it = std::find(request->queued_at_.begin(), request->queued_at_.end(), key);

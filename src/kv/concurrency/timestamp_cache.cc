@@ -102,7 +102,10 @@ TimestampCache::Mark& TimestampCache::MarkOf(std::string_view txn_id, Timestamp 
     marks_max_[0].Forward(min_ts);
     return it->second;
   }
-  if (marks_[0].size() >= options_.records_per_page_max) DropPage(marks_, marks_max_, records_low_water_);
+  if (marks_[0].size() >= options_.records_per_page_max) {
+    DropPage(marks_, marks_max_, records_low_water_);
+    allowed_.clear();  // the page may have held their marks
+  }
   marks_max_[0].Forward(min_ts);
   Mark mark;
   if (auto it = marks_[1].find(txn_id); it != marks_[1].end()) {
@@ -117,6 +120,7 @@ void TimestampCache::MarkFinished(std::string_view txn_id, TxnStatus outcome, Ti
   Mark& mark = MarkOf(txn_id, min_ts);
   mark.outcome = outcome;
   mark.commit_ts = commit_ts;
+  if (const auto it = allowed_.find(txn_id); it != allowed_.end()) allowed_.erase(it);
 }
 
 void TimestampCache::MarkPushed(std::string_view txn_id, Timestamp to, Timestamp min_ts) {
@@ -134,12 +138,19 @@ RecordMark TimestampCache::GetRecordMark(std::string_view txn_id) const {
       break;
     }
   }
+  if (const auto it = allowed_.find(txn_id); it != allowed_.end()) out.low_water = it->second;
   return out;
+}
+
+void TimestampCache::AllowRecord(std::string_view txn_id, Timestamp min_ts, const UnwrittenRecord& record) {
+  if (!record.pushed_to.IsZero()) MarkPushed(txn_id, record.pushed_to, min_ts);
+  allowed_[std::string(txn_id)] = record.low_water;
 }
 
 void TimestampCache::RaiseLowWater(const ReadSummary& summary) {
   keys_low_water_.Forward(summary.keys);
   records_low_water_.Forward(summary.records);
+  allowed_.clear();
 }
 
 ReadSummary TimestampCache::Summarize() const {

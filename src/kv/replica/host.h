@@ -30,6 +30,7 @@ struct ReplicaCounters {
   std::atomic<uint64_t> commands_applied{0};
   std::atomic<uint64_t> ambiguous_results{0};
   std::atomic<uint64_t> lock_waits{0};
+  std::atomic<uint64_t> locks_inherited{0};
   std::atomic<uint64_t> splits{0};
   std::atomic<uint64_t> snapshots_sent{0};
   std::atomic<uint64_t> snapshots_installed{0};
@@ -57,7 +58,8 @@ class ReplicaHost {
   // Inside a cycle: the right half of a split is in out.effects; the store makes its replica once they are
   // written, with what the left half promised to its readers (R3). kCampaign: this store held its lease.
   enum class AfterSplit { kWait, kCampaign };
-  virtual void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
+  // `locks`: what it held of the right half (B44).
+  virtual void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then, LockHandover locks,
                               CycleOutput& out) = 0;
   // Stages the initial state of a split's right half, or its removal if it is known to be gone here.
   virtual void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,

@@ -219,7 +219,9 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   Timestamp floor;
   for (int i = 0; i < kAttemptsMax; ++i) {
     RETURN_IF_ERROR(context.Check());
+    if (IsLeaving()) RETURN_IF_ERROR(WaitForAdmission(context));
     RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+    RETURN_IF_ERROR(CheckMayLock(batch));
     // T3: our clock is at or above the request's.
     const auto& header = batch.header;
     RETURN_IF_ERROR(host_.clock().Update(header.now));
@@ -232,6 +234,8 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
     attempt.ask_about.reset();
     const Status status = ExecuteOnce(context, batch, attempt, response);
     if (attempt.push_waited && status.ok()) continue;
+    // Turned away, certainly without effect: it learns where to go once that is known.
+    if (IsLeaving() && GetError<NotLeaseholderError>(status)) continue;
     if (attempt.ask_about) {
       RETURN_IF_ERROR(AskAboutIntent(context, attempt));
       continue;
@@ -248,6 +252,31 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
     return status;
   }
   return UnavailableError("the request was disturbed too often");
+}
+
+// T16. A transaction from before our lease, whose record can no longer be, would take or wait for locks in vain:
+// whoever meets them takes them for a dead one's. It goes on under another id, better now than at its commit.
+Status Replica::CheckMayLock(const BatchRequest& batch) const {
+  if (!batch.header.txn) return OkStatus();
+  const TxnMeta& txn = batch.header.txn->meta;
+  if (txn.min_ts.wall_ns > lease_start_wall_ns_.load(std::memory_order_relaxed)) return OkStatus();  // nearly always
+  const bool locks = std::any_of(batch.requests.begin(), batch.requests.end(), [](const Request& request) {
+    const auto* get = std::get_if<GetRequest>(&request);
+    const auto* scan = std::get_if<ScanRequest>(&request);
+    return (get && get->lock != LockStrength::kNone) || (scan && scan->lock != LockStrength::kNone) || WrittenKey(request);
+  });
+  if (!locks) return OkStatus();
+  {
+    MutexLock lock(mutex_);
+    if (!descriptor_ || !descriptor_->ContainsKey(txn.anchor_key)) return OkStatus();
+    const RecordMark mark = reads_.GetRecordMark(txn.id);
+    if (mark.outcome != TxnStatus::kPending || CanCreateRecord(txn, mark)) return OkStatus();
+  }
+  ASSIGN_OR_RETURN(const auto record, eval::ReadTxnRecord(host_.engine(), txn.anchor_key, txn.id));
+  if (record) return OkStatus();
+  return ToStatus(KvError{TxnRetryError{RetryReason::kAbortedRecordGone, txn.id, txn.write_ts,
+                                        "The range of its first lock has changed hands since it began."},
+                          std::nullopt});
 }
 
 // T11: an intent in the uncertainty interval is a value only if its transaction has committed. Pending now, it was
@@ -520,6 +549,7 @@ Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Ev
     }
     ApplyLocalEffects(*proposal);
   }
+  NudgeHandOver();
   // T27, B52: only an answer that leaves within the lease is one.
   RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
   FillResponse(batch, attempt, e, response);

@@ -29,6 +29,9 @@
 
 namespace orrery::kv {
 
+// What a move of the lease is worth: kPutOff rather stays than lose locks or wait long; kRequired goes anyway.
+enum class LeaseMove : uint8_t { kPutOff, kRequired };
+
 class Replica final : public DrivenRange, public std::enable_shared_from_this<Replica> {
  public:
   Replica(ReplicaHost& host, RangeId range, ReplicaId id);
@@ -56,6 +59,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   // ---- Work for the driver; the caller lets it drive.
   void PostMessage(RaftEnvelope envelope);
+  std::vector<RaftEnvelope> TakeMessages();  // posted and not looked at yet
   void PostTick();
   // Runs inside the next cycle, before messages and proposals.
   void Post(std::function<void(Replica&, CycleOutput&)> action);
@@ -76,8 +80,13 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Retire(CycleOutput& out);
   // Inside a cycle, after a RaftSnapshot was written: reads descriptor, lease and applied state anew.
   Status ReloadAfterInstall();
-  // The lease is to be moved: the raft group's leadership goes to the node's replica. Inside a cycle.
-  Status TransferLeadershipTo(NodeId target, MonoTime now);
+  // The lease is to be moved: the raft group's leadership goes to the node's replica, after what is needed to hand
+  // its locks over. Inside a cycle. OK: begun.
+  Status TransferLeadershipTo(NodeId target, LeaseMove move, MonoTime now);
+  // Such a move is under way. While it is, requests wait.
+  bool IsLeaving() const { return closed_.load(std::memory_order_acquire); }
+  // Of the right half of a split, before it is driven: the locks that the left half's leaseholder held on it.
+  void InheritFromLeftHalf(LockHandover locks);
   // Erases a record nobody needs any more, with its mark left behind.
   Status EraseTxnRecord(const runtime::Context& context, const TxnRecord& record);
 
@@ -102,6 +111,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool MayServeAt(Timestamp ts);
   bool ReadAtOnce(const BatchRequest& batch, BatchResponse& response);
   Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
+  Status CheckMayLock(const BatchRequest& batch) const;
   Status AskAboutIntent(const runtime::Context& context, Attempt& attempt);
   Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
                      BatchResponse& response);
@@ -147,6 +157,19 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::optional<ReplicaDescriptor> PeerOf(ReplicaId peer) const;
   void UpdateServing(MonoTime now);
   void StopServing();
+
+  // replica_handover.cc: the lease goes on with its locks. Inside a cycle, but for the last two.
+  Status BeginHandOver(ReplicaId target, LeaseMove move, MonoTime now);
+  void ContinueHandOver(MonoTime now);
+  Status TransferNow(ReplicaId target, MonoTime now);
+  LockTable::Exported ExportLocks(std::string_view start, size_t bytes_max) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  enum class Holder : uint8_t { kThisReplica, kAnother };
+  void TakeOver(const Lease& lease, Holder holder);
+  void OpenAdmission();
+  void MaybeOpenAdmission(MonoTime now);
+  Status WaitForAdmission(const runtime::Context& context);
+  void NudgeHandOver();
   void Complete(const std::shared_ptr<Proposal>& proposal, Status status, CycleOutput& out);
   void FailInFlight(const std::function<bool(const Proposal&)>& which, const Status& status, CycleOutput& out);
   void Quarantine(const Status& status, CycleOutput& out);
@@ -169,6 +192,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<int64_t> requests_since_tick_{0};
   std::atomic<uint32_t> requests_by_gateway_[kGatewaysMax] = {};  // by node id, modulo; since TakeMainGateway
 
+  std::atomic<int64_t> lease_start_wall_ns_{0};  // of our latest lease
+  std::atomic<bool> closed_{false};            // the lease is leaving: nothing is admitted; written under mutex_
+
   std::atomic<Space> space_{Space::kEnough};   // whether new data may be proposed
 
   mutable runtime::Mutex mutex_{"replica"};
@@ -179,6 +205,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   TimestampCache reads_ ABSL_GUARDED_BY(mutex_);
   TxnWaitQueue pushes_ ABSL_GUARDED_BY(mutex_);
   runtime::CondVar promise_cv_;
+  MonoTime closed_until_ ABSL_GUARDED_BY(mutex_);  // at most
+  runtime::CondVar closed_cv_;
   raft::GroupStatus raft_status_ ABSL_GUARDED_BY(mutex_);
   MonoTime leader_contact_ ABSL_GUARDED_BY(mutex_);
   uint64_t log_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -205,6 +233,19 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   uint64_t next_proposal_ = 1;
   uint64_t max_lease_applied_index_ = 0;
   bool lease_proposed_ = false;      // for this term
+  struct Leaving {                   // our lease, which goes to another replica
+    ReplicaId target;
+    LeaseMove move;
+    MonoTime patience;               // for the requests under way to end
+    bool proposed = false;           // the command that carries the locks
+  };
+  std::optional<Leaving> leaving_;
+  std::optional<LeaseSequence> ended_lease_;  // of ours, by such a command: valid in raft's eyes, and yet over
+  struct Inherited {
+    LeaseSequence sequence;          // of the lease that was handed over
+    LockHandover locks;
+  };
+  std::optional<Inherited> inherited_;  // for the lease that follows; in memory only, so a restart loses it
   bool truncation_proposed_ = false;
   bool quarantined_ = false;
   bool dead_ = false;                // retired, as the cycle sees it

@@ -87,6 +87,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
   host_.clock().Forward(command.write_ts);
   if (command.truncate.index) log_.StageTruncation(out.effects, command.truncate);
   if (command.split) ApplySplit(command, out);
+  if (command.lock_handover) inherited_ = Inherited{command.lease_sequence, std::move(*command.lock_handover)};
   if (command.change_replicas) ApplyChangeReplicas(*command.change_replicas, out);
   if (auto* sink = host_.changes()) {
     sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
@@ -104,9 +105,8 @@ void Replica::ApplyLease(const Lease& lease, CycleOutput& out) {
   if (ours) {
     max_lease_applied_index_ = 0;
     truncation_proposed_ = false;
-    MutexLock lock(mutex_);
-    reads_.RaiseLowWater({lease.start, lease.start});  // T8, B26, B27
   }
+  TakeOver(lease, ours ? Holder::kThisReplica : Holder::kAnother);
   // What was evaluated under an earlier lease can no longer take effect (T4): certainly not executed.
   FailInFlight([&](const Proposal& p) { return p.command.lease_sequence < lease.sequence && !p.command.lease; },
                NotLeaseholder(), out);
@@ -117,21 +117,24 @@ void Replica::ApplySplit(const Command& command, CycleOutput& out) {
   const SplitTrigger& split = *command.split;
   host_.StageRightHalf(command, current_lease_, state_, out.effects);
   state_.stats -= command.right_stats;
+  const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.holder.replica == id_;
+  LockHandover right_locks;
   current_descriptor_ = std::make_shared<const RangeDescriptor>(split.left);
   PutRecord(out.effects, ColumnFamily::kState, local_keys::Descriptor(range_), split.left);
   {
     MutexLock lock(mutex_);
+    // Exact: the split has latched the whole range.
+    if (ours) right_locks = ExportLocks(split.right.start, ~size_t{0}).locks;
     descriptor_ = current_descriptor_;  // B33: at once, no request of the right half is let in any more
     Woken woken;
     concurrency_.OnSplit(split.right.start, woken);
     Wake(woken);
   }
-  const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.holder.replica == id_;
   host_.counters().splits.fetch_add(1, std::memory_order_relaxed);
   Timestamp promise = raft_->ReadPromise();
   promise.Forward(command.right_read_bound);
   host_.OnSplitApplied(split, promise, ours ? ReplicaHost::AfterSplit::kCampaign : ReplicaHost::AfterSplit::kWait,
-                       out);
+                       std::move(right_locks), out);
 }
 
 void Replica::ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out) {

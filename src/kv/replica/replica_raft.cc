@@ -70,6 +70,7 @@ Status Replica::ReloadAfterInstall() {
   descriptor_ = current_descriptor_;
   lease_ = current_lease_;
   applied_ = state_;
+  inherited_.reset();
   return OkStatus();
 }
 
@@ -78,6 +79,10 @@ Status Replica::ReloadAfterInstall() {
 void Replica::PostMessage(RaftEnvelope envelope) {
   MutexLock lock(inbox_mutex_);
   inbox_.messages.push_back(std::move(envelope));
+}
+std::vector<RaftEnvelope> Replica::TakeMessages() {
+  MutexLock lock(inbox_mutex_);
+  return std::exchange(inbox_.messages, {});
 }
 void Replica::PostTick() {
   MutexLock lock(inbox_mutex_);
@@ -132,6 +137,7 @@ void Replica::Collect(CycleOutput& out) {
     MaybeTruncate();
   }
   ProposeAll(std::move(inbox.proposals), out);
+  ContinueHandOver(out.now);
   MaybeProposeLease(out);
   TakeReady(out);
   UpdateServing(out.now);
@@ -146,7 +152,10 @@ void Replica::TakeReady(CycleOutput& out) {
     const bool was_leader = soft_state_.role == raft::Role::kLeader;
     const bool same_term = soft_state_.term == ready.soft_state->term;
     soft_state_ = *ready.soft_state;
-    if (was_leader && (soft_state_.role != raft::Role::kLeader || !same_term)) StopServing();
+    if (was_leader && (soft_state_.role != raft::Role::kLeader || !same_term)) {
+      StopServing();
+      leaving_.reset();
+    }
     if (!same_term) lease_proposed_ = false;
   }
   Route(std::move(ready.messages), out.messages);
@@ -183,6 +192,7 @@ void Replica::Apply(CycleOutput& out) {
 
 bool Replica::Finish(CycleOutput& out) {
   if (dead_ || quarantined_) return false;
+  bool leaving_may_go_on = false;
   {
     MutexLock lock(mutex_);
     if (!committed_.empty()) {
@@ -202,6 +212,9 @@ bool Replica::Finish(CycleOutput& out) {
     }
     raft_status_ = raft_->GetStatus();
     log_bytes_ = log_.bytes();
+    if (leaving_) {
+      leaving_may_go_on = leaving_->proposed ? inherited_ && inherited_->sequence == ended_lease_ : concurrency_.idle();
+    }
   }
   for (auto& [proposal, status] : completed_) {
     proposal->status = std::move(status);
@@ -213,8 +226,9 @@ bool Replica::Finish(CycleOutput& out) {
     committed_.clear();
   }
   UpdateServing(out.now);
+  MaybeOpenAdmission(out.now);
   MutexLock lock(inbox_mutex_);
-  return raft_->HasReady() || !inbox_.empty() || LeaseIsDue(out.now);
+  return raft_->HasReady() || !inbox_.empty() || leaving_may_go_on || LeaseIsDue(out.now);
 }
 
 void Replica::OnStoreFailure(const Status& status, CycleOutput& out) {
@@ -236,6 +250,7 @@ void Replica::OnStoreFailure(const Status& status, CycleOutput& out) {
   }
   completed_.clear();
   quarantined_ = true;
+  OpenAdmission();
 }
 
 // ---- Proposals.
@@ -285,7 +300,8 @@ Status Replica::ProposeOne(Proposal& proposal) {
   Command& command = proposal.command;
   // T4: evaluated under the lease that is current, which rests on the term in which we propose.
   const bool leased = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
-                      current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_;
+                      current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_ &&
+                      current_lease_.sequence != ended_lease_;
   if (!command.lease && !leased) return NotLeaseholder();
   command.id = next_proposal_++;
   command.proposer = host_.node();
@@ -306,7 +322,7 @@ Status Replica::ProposeOne(Proposal& proposal) {
 // An earlier leader's promise may lie in the future (a restart finds only the bound of what was promised). The
 // lease waits until timestamps above it are acceptable to everybody's clocks.
 bool Replica::LeaseIsDue(MonoTime now) const {
-  if (soft_state_.role != raft::Role::kLeader || lease_proposed_ || !current_descriptor_) return false;
+  if (soft_state_.role != raft::Role::kLeader || lease_proposed_ || leaving_ || !current_descriptor_) return false;
   if (!raft_->LeaseAt(now).held) return false;
   return raft_->PriorReadPromise().wall_ns <= host_.clock().PhysicalNowNs() + PromiseAhead().count();
 }
@@ -390,8 +406,7 @@ void Replica::UpdateSpace(CycleOutput& out) {
       space = own_full ? Space::kOwnDiskFull : Space::kMajorityFull;
     } else if (own_full) {
       space = Space::kOwnDiskFull;
-      if (successor) (void)raft_->TransferLeadership(successor, out.now).ok();  // tried again at the next tick
-      UpdateServing(out.now);                                                   // B11
+      if (successor) (void)BeginHandOver(successor, LeaseMove::kRequired, out.now).ok();  // or at the next tick
     }
   }
   space_.store(space, std::memory_order_relaxed);
@@ -414,7 +429,7 @@ Duration Replica::PromiseAhead() const { return host_.clock().max_offset() * 3 /
 
 void Replica::UpdateServing(MonoTime now) {
   const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
-                    current_lease_.holder.replica == id_;
+                    current_lease_.holder.replica == id_ && current_lease_.sequence != ended_lease_;
   const raft::LeaseStatus status = ours ? raft_->LeaseAt(now) : raft::LeaseStatus{};
   if (!status.held) {
     if (serving_until_ns_.load(std::memory_order_relaxed) != 0) StopServing();
@@ -438,17 +453,6 @@ void Replica::StopServing() {
   Wake(woken);
   WakePushers(pushes_.Clear());
   promise_cv_.NotifyAll();
-}
-
-Status Replica::TransferLeadershipTo(NodeId target, MonoTime now) {
-  if (!raft_ || !current_descriptor_) return FailedPreconditionError("the replica is not initialised");
-  const ReplicaDescriptor* to = current_descriptor_->FindNode(target);
-  if (!to || to->type != ReplicaType::kVoter) return InvalidArgumentError("the target holds no voter of this range");
-  if (to->replica == id_) return OkStatus();
-  if (full_peers_.contains(to->replica)) return FailedPreconditionError("the disk of the target is full");
-  RETURN_IF_ERROR(raft_->TransferLeadership(to->replica, now));
-  UpdateServing(now);  // B11: stops before the message leaves
-  return OkStatus();
 }
 
 // ---- Peers.
@@ -480,6 +484,7 @@ void Replica::Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMe
 // B58: proof of lost data, or a log that cannot be read: this replica takes no further part.
 void Replica::Quarantine(const Status& status, CycleOutput& out) {
   StopServing();
+  OpenAdmission();
   quarantined_ = true;
   committed_.clear();
   FailInFlight([](const Proposal&) { return true; }, AmbiguousError("replica quarantined: " + status.ToString()), out);
@@ -490,6 +495,7 @@ void Replica::Quarantine(const Status& status, CycleOutput& out) {
 
 void Replica::Retire(CycleOutput& out) {
   StopServing();
+  OpenAdmission();
   dead_ = true;
   committed_.clear();
   FailInFlight([](const Proposal&) { return true; }, AmbiguousError("the replica was removed"), out);

@@ -42,10 +42,13 @@ void Replica::WakePushers(const std::vector<PushWaiter*>& waiters) {
 }
 
 void Replica::Abandon(PendingRequest& request) {
-  MutexLock lock(mutex_);
-  Woken woken;
-  concurrency_.Finish(request, woken);
-  Wake(woken);
+  {
+    MutexLock lock(mutex_);
+    Woken woken;
+    concurrency_.Finish(request, woken);
+    Wake(woken);
+  }
+  NudgeHandOver();
 }
 
 // OK when woken or when `until` has come.
@@ -87,16 +90,20 @@ void WidenToRequest(const PendingRequest& request, std::vector<ResolveIntentRequ
 Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
                       const std::vector<storage::LockConflict>* conflicts) {
   for (;;) {
-    Outcome outcome;
+    std::optional<Outcome> admitted;
     {
       MutexLock lock(mutex_);
       request.woken = false;
       Woken woken;
-      outcome = conflicts ? concurrency_.HandleLockConflict(request, *conflicts, woken)
-                          : concurrency_.Sequence(request, woken);
+      if (!IsLeaving()) {
+        admitted = conflicts ? concurrency_.HandleLockConflict(request, *conflicts, woken)
+                             : concurrency_.Sequence(request, woken);
+      }
       conflicts = nullptr;
       Wake(woken);
     }
+    if (!admitted) return NotLeaseholder();
+    Outcome& outcome = *admitted;
     switch (outcome.kind) {
       case Outcome::Kind::kProceed: return OkStatus();
       case Outcome::Kind::kWaitLatch:
@@ -250,6 +257,7 @@ Status Replica::WaitForPushee(const runtime::Context& context, const PushTxnRequ
     concurrency_.Finish(request, woken);
     Wake(woken);
   }
+  NudgeHandOver();
   Status status;
   for (bool done = false; !done && status.ok();) {
     {

@@ -153,7 +153,7 @@ BatchResponse StoreImpl::SendAdmin(const runtime::Context& context, ReplicaPtr r
   if (const auto* split = std::get_if<AdminSplitRequest>(&only)) {
     status = AdminSplit(context, replica, split->split_key);
   } else if (const auto* move = std::get_if<AdminTransferLeaseRequest>(&only)) {
-    status = AdminTransferLease(context, replica, move->target);
+    status = AdminTransferLease(context, replica, move->target, LeaseMove::kRequired);
   } else {
     status = AdminChangeReplicas(context, replica, std::get<AdminChangeReplicasRequest>(only));
   }
@@ -216,24 +216,26 @@ Status StoreImpl::AdminSplit(const runtime::Context& context, const ReplicaPtr& 
   return txn.Commit(context, std::move(end));
 }
 
-Status StoreImpl::AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target) {
+Status StoreImpl::AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target,
+                                     LeaseMove move) {
   if (target == options_.node) return OkStatus();
   struct Begun {
     Status status;
   };
   runtime::OneShot<Begun> begun;
-  replica->Post([&begun, target](Replica& self, CycleOutput& out) {
-    begun.Set({self.TransferLeadershipTo(target, out.now)});
+  replica->Post([&begun, target, move](Replica& self, CycleOutput& out) {
+    begun.Set({self.TransferLeadershipTo(target, move, out.now)});
   });
   driver_->Enqueue(replica);
   driver_->Drive();
   // The action refers to this frame: its end is awaited whatever happens to the request.
   ASSIGN_OR_RETURN(const Begun result, begun.Take(context.Detached()));
   RETURN_IF_ERROR(result.status);
-  const MonoTime limit = mono_clock().MonoNow() + 2 * options_.election_timeout;
+  const MonoTime limit = mono_clock().MonoNow() + 3 * options_.election_timeout;
   while (mono_clock().MonoNow() < limit) {
     const auto raft = replica->raft_status();
     if (raft.role != raft::Role::kLeader && raft.leader) return OkStatus();
+    if (move == LeaseMove::kPutOff && !replica->IsLeaving() && replica->IsLeaseholder()) break;
     RETURN_IF_ERROR(runtime_->scheduler().SleepFor(context, 10ms));
   }
   return AbortedError("the lease could not be moved");

@@ -97,7 +97,7 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
   if (action.add || action.remove) {
     if (action.remove && action.remove->node == options_.node) {  // the lease first (R10)
       for (const NodeId node : question.active_voters) {
-        if (node != options_.node) return AdminTransferLease(context, replica, node);
+        if (node != options_.node) return AdminTransferLease(context, replica, node, LeaseMove::kRequired);
       }
       return OkStatus();
     }
@@ -105,7 +105,9 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
     change.remove = action.remove;
     return AdminChangeReplicas(context, replica, change);
   }
-  if (action.move_lease_to) return AdminTransferLease(context, replica, *action.move_lease_to);
+  if (action.move_lease_to) {
+    return AdminTransferLease(context, replica, *action.move_lease_to, LeaseMove::kPutOff);
+  }
   return OkStatus();
 }
 

@@ -145,7 +145,7 @@ void StoreImpl::Stop(StopMode mode) {
       for (const auto& peer : replica->raft_status().peers) {
         const auto* to = descriptor->FindReplica(peer.id);
         if (!to || to->node == options_.node || !peer.recently_active || peer.learner) continue;
-        (void)AdminTransferLease(*context_, replica, to->node).ok();
+        (void)AdminTransferLease(*context_, replica, to->node, LeaseMove::kRequired).ok();
         break;
       }
     }
@@ -253,6 +253,7 @@ StoreMetrics StoreImpl::GetMetrics() const {
   metrics.raft_groups_synced = driver_->metrics().groups_synced;
   metrics.entries_synced = driver_->metrics().entries_synced;
   metrics.splits = counters_.splits;
+  metrics.locks_inherited = counters_.locks_inherited;
   metrics.snapshots_sent = counters_.snapshots_sent;
   metrics.snapshots_installed = counters_.snapshots_installed;
   metrics.ambiguous_results = counters_.ambiguous_results;
@@ -304,17 +305,26 @@ void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, 
   StageInitialRange(effects, initial);
 }
 
-void StoreImpl::OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
+void StoreImpl::OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then, LockHandover locks,
                                CycleOutput& out) {
   const ReplicaDescriptor* self = split.right.FindNode(options_.node);
   if (!self) return;
-  out.after.push_back([this, right = split.right, id = self->replica, read_promise, then, &out] {
+  out.after.push_back([this, right = split.right, id = self->replica, read_promise, then, &out,
+                       locks = std::move(locks)]() mutable {
     const ReplicaPtr before = Find(right.range);
     auto replica = std::make_shared<Replica>(*this, right.range, id);
+    // One without data may have been asked for its vote before the split came here. Unless it has met a leader's term
+    // it has promised nothing to anybody, and if it refused its vote for a time the left half's leaseholder would not
+    // be elected.
+    const bool promised = before && before->log().hard_state().term > kInitialTerm;
     const Status loaded =
-        replica->Load(before ? raft::StartMode::kRestarted : raft::StartMode::kFresh, read_promise);
+        replica->Load(promised ? raft::StartMode::kRestarted : raft::StartMode::kFresh, read_promise);
     if (!loaded.ok()) return;  // removed here, or its state is damaged: it takes no part
-    if (before) before->Retire(out);
+    if (before) {
+      for (RaftEnvelope& envelope : before->TakeMessages()) replica->PostMessage(std::move(envelope));
+      before->Retire(out);
+    }
+    replica->InheritFromLeftHalf(std::move(locks));
     Insert(replica);
     if (then == AfterSplit::kCampaign) {
       replica->Post([](Replica& r, CycleOutput& cycle) { (void)r.raft()->Campaign(cycle.now).ok(); });

@@ -60,7 +60,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   ReplicaCounters& counters() override { return counters_; }
   bool DiskIsFull() const override { return disk_full_.load(std::memory_order_relaxed); }
   Timestamp initial_read_promise() const override { return initial_read_promise_; }
-  void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then,
+  void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then, LockHandover locks,
                       CycleOutput& out) override;
   void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
                       storage::WriteBatch& effects) override;
@@ -101,7 +101,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   bool IsAdmin(const BatchRequest& request) const;
   BatchResponse SendAdmin(const runtime::Context& context, ReplicaPtr replica, const BatchRequest& request);
   Status AdminSplit(const runtime::Context& context, const ReplicaPtr& replica, const std::string& key);
-  Status AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target);
+  Status AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target,
+                            LeaseMove move);
   Status AdminChangeReplicas(const runtime::Context& context, const ReplicaPtr& replica,
                              const AdminChangeReplicasRequest& request);
   Status ChangeDescriptor(const runtime::Context& context, const ReplicaPtr& replica, const RangeDescriptor& from,

@@ -107,12 +107,29 @@ class Story {
       manager_.OnLeaseLost(woken);
       return "ok\n";
     }
+    if (c.name == "export") return Export(name, c.Has("bytes") ? c.GetUint("bytes") : 1000);
+    if (c.name == "import") {
+      manager_.ImportLocks(exported_);
+      return "ok\n";
+    }
     if (c.name == "split") {
       manager_.OnSplit(name, woken);
       return "ok\n";
     }
     if (c.name == "table") return manager_.lock_count() == 0 ? "empty\n" : manager_.DebugString();
     return "unknown command " + c.name + "\n";
+  }
+
+  std::string Export(const std::string& start, size_t bytes) {
+    auto [locks, complete] = manager_.ExportLocks(start, bytes);
+    std::string out;
+    for (const TxnLocks& of : locks.txns) {
+      out += of.txn.id + ":";
+      for (const HeldLock& lock : of.locks) out += " " + lock.key + (lock.strength == LockStrength::kShared ? " shared" : "");
+      out += "\n";
+    }
+    exported_ = std::move(locks);
+    return out + (complete ? (manager_.idle() ? "exact\n" : "requests are under way\n") : "incomplete\n");
   }
 
   std::string Request(const transcript::Command& c, const std::string& name, Woken& woken) {
@@ -140,6 +157,7 @@ class Story {
   }
 
   ConcurrencyManager manager_;
+  LockHandover exported_;
   std::vector<std::unique_ptr<std::string>> texts_;
   std::vector<std::unique_ptr<TxnMeta>> txns_;
   std::map<std::string, std::unique_ptr<Named>> requests_;

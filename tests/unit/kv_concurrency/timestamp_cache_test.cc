@@ -9,6 +9,27 @@ namespace {
 
 Timestamp T(int64_t ns) { return {ns, 0}; }
 
+// T16: a transaction that was handed over keeps the chance of a record it had, until it is finished or its marks may
+// have been dropped; the next lease allows anew or not at all.
+TEST(TimestampCacheTest, AllowedRecords) {
+  TimestampCache cache(T(100), {8, 8, 4});
+  cache.AllowRecord("t", T(50), {T(20), T(70)});
+  cache.AllowRecord("u", T(60), {T(20), {}});
+  EXPECT_EQ(cache.GetRecordMark("t").low_water, T(20));
+  EXPECT_EQ(cache.GetRecordMark("t").pushed_to, T(70));
+  EXPECT_EQ(cache.GetRecordMark("u").low_water, T(20));
+  EXPECT_EQ(cache.GetRecordMark("v").low_water, T(100));
+  cache.MarkFinished("t", TxnStatus::kAborted, {}, T(50));
+  EXPECT_EQ(cache.GetRecordMark("t").outcome, TxnStatus::kAborted);
+  EXPECT_EQ(cache.GetRecordMark("t").low_water, T(100));
+  for (int i = 0; i < 8; ++i) cache.MarkPushed("x" + std::to_string(i), T(130), T(110));
+  EXPECT_GE(cache.GetRecordMark("t").low_water, T(100));  // its mark is gone, and nothing allows it
+  EXPECT_GE(cache.GetRecordMark("u").low_water, T(100));
+  cache.AllowRecord("u", T(60), {T(20), {}});
+  cache.RaiseLowWater({T(200), T(200)});
+  EXPECT_EQ(cache.GetRecordMark("u").low_water, T(200));
+}
+
 // Against every read kept for ever: the cache's answer is never lower, and exact while nothing was dropped.
 TEST(TimestampCachePropertyTest, NeverBelowNaive) {
   struct Read {

@@ -17,7 +17,7 @@ namespace orrery::kv {
 using storage::LockStrength;  // kNone, kShared, kExclusive, kIntent
 
 enum class LockDurability : uint8_t {
-  kUnreplicated = 0,  // leaseholder memory: a queueing optimisation, lost with the lease (B44)
+  kUnreplicated = 0,  // leaseholder memory: handed over with the lease, lost in a crash (B44)
   kReplicated = 1,    // survives lease transfer and crash: FOR UPDATE/SHARE, constraint checks (T23)
 };
 enum class WaitPolicy : uint8_t {

@@ -22,7 +22,8 @@
 // the first of its queue, wakes it alone, and the others go on waiting, now for that one's transaction.
 //
 // Limits, honestly: replicated locks appear in the table only once somebody ran into them; unreplicated ones
-// live here alone and are lost with the lease (B44). A non-transactional request waits but never claims.
+// live here alone: they go to the next leaseholder if the lease is handed over, and are lost with it otherwise (B44).
+// A non-transactional request waits but never claims.
 // Pure: no thread, clock or I/O; the caller (kv/replica) holds the range's mutex around every call and does
 // the waiting, the pushing and the resolving. Not thread-safe.
 #pragma once
@@ -89,6 +90,13 @@ class ConcurrencyManager {
   // A push, or the record's apply, showed this state: unreplicated locks of a finished transaction go at once,
   // replicated ones are reported as kResolve to whoever waits for them.
   void OnTxnRecord(const TxnRecord& record, Woken& woken);
+
+  // The unreplicated locks from `start` on, for another table to go on with. They are exact while no request is
+  // under way.
+  LockTable::Exported ExportLocks(std::string_view start, size_t bytes_max) const { return locks_.Export(start, bytes_max); }
+  void ImportLocks(const LockHandover& handed_over);
+  // No request holds latches or waits for them.
+  bool idle() const { return latches_.empty(); }
 
   // The lease is lost, or the range was replaced by a snapshot: forgets every lock, wakes every waiter (the
   // lease check then turns them away).

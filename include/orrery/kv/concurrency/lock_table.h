@@ -20,6 +20,7 @@
 #include "orrery/base/hash.h"
 #include "orrery/base/time.h"
 #include "orrery/kv/concurrency/admission.h"
+#include "orrery/kv/concurrency/lock_handover.h"
 
 namespace orrery::kv {
 
@@ -39,7 +40,7 @@ class LockTable {
   explicit LockTable(size_t known_records_max);
   ~LockTable();
 
-  // Unreplicated locks beyond this are not kept: they are only an optimisation (B44).
+  // Unreplicated locks beyond this are not kept: what is written under one is conditional (B44).
   static constexpr size_t kKeysMax = 256 * 1024;
 
   struct ScanResult {
@@ -58,6 +59,13 @@ class LockTable {
   void OnAcquired(const TxnMeta& txn, std::string_view key, LockStrength strength, LockDurability durability);
   void OnUpdated(const TxnMeta& txn, TxnStatus status, SpanRef span, Woken& woken);
   void OnTxnRecord(const TxnRecord& record, Woken& woken);
+  // The unreplicated locks on keys from `start` on, of transactions not known to be finished, as many as fit into
+  // about `bytes_max`.
+  struct Exported {
+    LockHandover locks;
+    bool complete = true;
+  };
+  Exported Export(std::string_view start, size_t bytes_max) const;
   // Forgets locks from `start` on and wakes their waiters.
   void ClearFrom(std::string_view start, Woken& woken);
 

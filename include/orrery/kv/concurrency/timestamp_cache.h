@@ -16,6 +16,7 @@
 #include "orrery/base/timestamp.h"
 #include "orrery/kv/api/transaction.h"
 #include "orrery/kv/concurrency/admission.h"
+#include "orrery/kv/concurrency/lock_handover.h"
 
 namespace orrery::kv {
 
@@ -73,8 +74,11 @@ class TimestampCache {
   // A pusher moved a transaction that has no record yet: it commits at or above `to`.
   void MarkPushed(std::string_view txn_id, Timestamp to, Timestamp min_ts);
   RecordMark GetRecordMark(std::string_view txn_id) const;
+  // All that the former leaseholder knew of the transaction at the end of its lease: its record may be created as
+  // it might have been there, though it began before this lease.
+  void AllowRecord(std::string_view txn_id, Timestamp min_ts, const UnwrittenRecord& record);
 
-  // A new lease, a merge, a snapshot: nothing below these may be written any more (T8).
+  // A new lease, a merge, a snapshot: nothing below these may be written any more (T8). Ends what AllowRecord allowed.
   void RaiseLowWater(const ReadSummary& summary);
   // R6: the largest timestamps read or marked so far. R3: both halves of a split start from it.
   ReadSummary Summarize() const;
@@ -103,6 +107,7 @@ class TimestampCache {
   Steps spans_[2];
   Timestamp spans_max_[2];
   Table<Mark> marks_[2];
+  Table<Timestamp> allowed_;   // low-water marks of single transactions; never outlives a mark that it needs
   Timestamp marks_max_[2];     // of min_ts: once those cannot be created, their marks are not needed
 };
 

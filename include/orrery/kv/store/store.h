@@ -85,6 +85,7 @@ struct StoreMetrics {
   uint64_t raft_groups_synced = 0;     // synced batches
   uint64_t entries_synced = 0;         // entries in them: the ratio is the group commit's size
   uint64_t splits = 0;
+  uint64_t locks_inherited = 0;        // from former leaseholders and left halves of splits (B44)
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;
   uint64_t ambiguous_results = 0;
