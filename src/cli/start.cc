@@ -1,6 +1,8 @@
 // dbserver start: opens the store, puts the node together, serves until a signal.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -88,6 +90,20 @@ server::NodeOptions MakeNodeOptions(const StartSettings& settings, JoinMode mode
   return options;
 }
 
+// A connection takes a descriptor, and so does a file of the store. Takes what the system allows, and says so if
+// that does not suffice.
+void RaiseDescriptorLimit(uint64_t connections_max, observability::Logger& log) {
+  constexpr uint64_t kOwnDescriptors = 2000;  // files of the store, streams to other nodes
+  const uint64_t wanted = connections_max + kOwnDescriptors;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
+  log.Warning("the limit of open files does not suffice for --max-connections: raise it (ulimit -n, LimitNOFILE)",
+              {{"limit", uint64_t(limit.rlim_cur)}, {"wanted", wanted}, {"max_connections", connections_max}});
+}
+
 // Waits for SIGTERM or SIGINT (drain), or for the node to end by itself (SIGUSR2 from its task).
 void ServeUntilSignal(server::Node& node, const sigset_t& signals) {
   for (;;) {
@@ -118,6 +134,8 @@ int Run(const StartSettings& settings, JoinMode mode) {
   if (!level.ok()) return Fail(level.status());
   auto sink = observability::NewStderrSink();
   observability::Logger log(runtime->clock(), *sink, *format, *level);
+
+  RaiseDescriptorLimit(settings.max_connections, log);
 
   if (const Status folder = PrepareFolder(runtime->file_system(), settings.store); !folder.ok()) return Fail(folder);
   auto lock = runtime->file_system().Lock(settings.store + "/lock");

@@ -5,10 +5,12 @@
 #include <cstring>
 #include <new>
 
+#include "orrery/runtime/kernel_wait.h"
 #include "orrery/runtime/runtime.h"
 #include "runtime/cancel_scope.h"
 #include "runtime/raw_mutex.h"
 #include "runtime/sync_backend.h"
+#include "runtime/threads/blocking.h"
 #include "runtime/threads/parker.h"
 
 namespace orrery::runtime {
@@ -105,6 +107,9 @@ void YieldNow() {
 }
 
 }  // namespace internal
+
+KernelWait::KernelWait() : observer_(internal::BeginBlocking()) {}
+KernelWait::~KernelWait() { internal::EndBlocking(observer_); }
 
 Mutex::Mutex(const char* name) : name_(name) {
   MarkInUse();

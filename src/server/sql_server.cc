@@ -1,12 +1,14 @@
 #include "server/sql_server.h"
 
-#include "server/connection_tasks.h"
+#include "orrery/sql/pgwire/connection.h"
 
 namespace orrery::server {
 
 Status SqlServer::Start(runtime::TaskGroup& group, std::string_view address) {
-  ASSIGN_OR_RETURN(listener_, group.context().runtime().network().Listen(address));
+  runtime::Network& network = group.context().runtime().network();
+  ASSIGN_OR_RETURN(listener_, network.Listen(address));
   connections_.emplace(group.context().WithCancel());
+  streams_ = network.NewStreamServer(connections_->context, {.name = "sql"});
   group.Spawn({.name = "sql accept"}, [this](const runtime::Context& context) { return AcceptLoop(context); });
   return OkStatus();
 }
@@ -17,22 +19,21 @@ void SqlServer::Stop() {
 }
 
 Status SqlServer::AcceptLoop(const runtime::Context& context) {
-  ConnectionTasks tasks("sql connection");
+  // Beyond the bound a session's Open refuses with 53300; far beyond it, not even a handler is made.
+  const size_t streams_max = connections_max_ + connections_max_ / 10 + 100;
   for (;;) {
     auto stream = listener_->Accept(context);
-    if (!stream.ok()) return OkStatus();  // closed or cancelled: the node stops
-    // Beyond the bound a session's Open would refuse with 53300; far beyond it, not even a task is spent.
-    if (tasks.count() >= connections_max_ + connections_max_ / 10 + 100) {
+    if (!stream.ok()) break;  // closed or cancelled: the node stops
+    if (streams_->stream_count() >= streams_max) {
       (*stream)->Close();
       continue;
     }
-    tasks.Spawn(connections_->context, std::move(*stream),
-                [this](const runtime::Context& c, runtime::ByteStream& s) {
-                  open_.fetch_add(1, std::memory_order_relaxed);
-                  sql::pgwire::Serve(c, s, sessions_, {});
-                  open_.fetch_sub(1, std::memory_order_relaxed);
-                });
+    auto handler = sql::pgwire::NewStreamHandler(sessions_, {}, (*stream)->peer());
+    streams_->Add(std::move(*stream), std::move(handler));
   }
+  connections_->Cancel();
+  streams_->Join();
+  return OkStatus();
 }
 
 }  // namespace orrery::server

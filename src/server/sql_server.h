@@ -1,12 +1,14 @@
-// SqlServer: the PostgreSQL port. Accepts connections and serves each on a task of its own.
+// SqlServer: the PostgreSQL port. Accepts connections and gives them to a stream server, so that many of them
+// share few threads.
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "orrery/runtime/runtime.h"
-#include "orrery/sql/pgwire/connection.h"
+#include "orrery/runtime/stream_server.h"
+#include "orrery/sql/session/client_session.h"
 
 namespace orrery::server {
 
@@ -17,7 +19,7 @@ class SqlServer {
   // No new connections; those open are told that the server stops, and ended. Any task, idempotent.
   void Stop();
   std::string address() const { return listener_->address(); }
-  size_t connection_count() const { return open_.load(std::memory_order_relaxed); }
+  size_t connection_count() const { return streams_ ? streams_->stream_count() : 0; }
 
  private:
   Status AcceptLoop(const runtime::Context& context);
@@ -26,7 +28,7 @@ class SqlServer {
   const size_t connections_max_;
   std::unique_ptr<runtime::Listener> listener_;
   std::optional<runtime::Context::Cancellable> connections_;
-  std::atomic<size_t> open_{0};
+  std::unique_ptr<runtime::StreamServer> streams_;
 };
 
 }  // namespace orrery::server

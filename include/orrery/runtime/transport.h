@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -81,6 +82,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // At least one byte into `buffer`, the count; 0 at the end of the stream.
   virtual StatusOr<size_t> Read(const Context& context, char* buffer, size_t size) = 0;
+  // The same without waiting: empty if there is nothing to read now.
+  virtual StatusOr<std::optional<size_t>> TryRead(char* buffer, size_t size) = 0;
   virtual Status Write(const Context& context, std::string_view bytes) = 0;  // all of them
   // True if a Read would return at once (bytes or end of stream). Never blocks.
   virtual bool Readable() = 0;
@@ -98,12 +101,18 @@ class Listener {
   virtual void Close() = 0;
 };
 
+class StreamServer;         // stream_server.h
+struct StreamServerOptions;
+
 class Network {
  public:
   virtual ~Network() = default;
   // "host:port", or "unix:/path". FailedPrecondition naming the address when it is taken.
   virtual StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;
   virtual StatusOr<std::unique_ptr<ByteStream>> Connect(const Context& context, std::string_view address) = 0;
+  // Serves streams of this network, with few tasks for many of them.
+  virtual std::unique_ptr<StreamServer> NewStreamServer(const Context& context,
+                                                        const StreamServerOptions& options) = 0;
 };
 
 }  // namespace orrery::runtime

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/sim/incarnation.h"
+#include "runtime/sim/stream_server.h"
 #include "runtime/sim/world.h"
 
 namespace orrery::runtime::sim {
@@ -13,76 +14,6 @@ constexpr size_t kWindowBytes = 256 << 10;
 constexpr Duration kRetransmit = 250ms;
 constexpr int kAttemptsMax = 60;           // then the wire counts as broken: 15 s
 constexpr uint32_t kShortReadPermille = 100;
-
-class SimStream final : public ByteStream {
- public:
-  SimStream(StreamHub& hub, Incarnation& self, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::string peer)
-      : hub_(hub), self_(self), in_(std::move(in)), out_(std::move(out)), peer_(std::move(peer)) {}
-  ~SimStream() override { Close(); }
-
-  StatusOr<size_t> Read(const Context& context, char* buffer, size_t size) override {
-    Loop& loop = self_.loop();
-    loop.CheckHoldsNothing("bytes from " + peer_);
-    while (in_->buffer.empty()) {
-      if (closed_) return FailedPreconditionError("stream closed");
-      if (in_->broken || read_over_) return UnavailableError("connection to " + peer_ + " lost");
-      if (in_->ended) return size_t(0);
-      const Status waited = in_->readable.Wait(loop, context, "bytes from " + peer_);
-      if (waited.code() == Code::kCancelled) read_over_ = true;
-      if (!waited.ok()) return waited;
-    }
-    size_t n = std::min(size, in_->buffer.size());
-    if (n > 1 && loop.random().Chance(kShortReadPermille)) n = 1 + size_t(loop.random().Below(n));
-    in_->buffer.copy(buffer, n);
-    in_->buffer.erase(0, n);
-    in_->unread_bytes -= n;
-    in_->writable.WakeAll(loop);
-    loop.MaybePreempt();
-    return n;
-  }
-
-  Status Write(const Context& context, std::string_view bytes) override {
-    Loop& loop = self_.loop();
-    loop.CheckHoldsNothing("room for bytes to " + peer_);
-    while (!bytes.empty()) {
-      if (self_.fenced()) return OkStatus();  // the effect vanishes
-      if (closed_) return FailedPreconditionError("stream closed");
-      if (out_->broken || write_over_) return UnavailableError("connection to " + peer_ + " lost");
-      if (out_->unread_bytes >= kWindowBytes) {
-        const Status waited = out_->writable.Wait(loop, context, "room for bytes to " + peer_);
-        if (waited.code() == Code::kCancelled) write_over_ = true;
-        if (!waited.ok()) return waited;
-        continue;
-      }
-      const size_t n = std::min(bytes.size(), kWindowBytes - out_->unread_bytes);
-      hub_.Transmit(out_, {std::string(bytes.substr(0, n))});
-      bytes.remove_prefix(n);
-    }
-    loop.MaybePreempt();
-    return OkStatus();
-  }
-
-  bool Readable() override { return !in_->buffer.empty() || in_->ended || in_->broken || closed_; }
-  std::string peer() const override { return peer_; }
-  void Close() override {
-    if (closed_) return;
-    closed_ = true;
-    in_->reader_gone = true;
-    if (!self_.fenced()) hub_.Transmit(out_, {"", true});
-    in_->readable.WakeAll(self_.loop());
-    out_->writable.WakeAll(self_.loop());
-  }
-
- private:
-  StreamHub& hub_;
-  Incarnation& self_;
-  const std::shared_ptr<Pipe> in_;
-  const std::shared_ptr<Pipe> out_;
-  const std::string peer_;
-  bool closed_ = false;
-  bool read_over_ = false;
-  bool write_over_ = false;
-};
 
 class ListenerHandle final : public Listener {
  public:
@@ -111,6 +42,68 @@ class ListenerHandle final : public Listener {
 };
 
 }  // namespace
+
+StatusOr<std::optional<size_t>> SimStream::Take(char* buffer, size_t size) {
+  if (in_->buffer.empty()) {
+    if (closed_) return FailedPreconditionError("stream closed");
+    if (in_->broken || read_over_) return UnavailableError("connection to " + peer_ + " lost");
+    if (in_->ended) return std::optional<size_t>(0);
+    return std::optional<size_t>();
+  }
+  Loop& loop = self_.loop();
+  size_t n = std::min(size, in_->buffer.size());
+  if (n > 1 && loop.random().Chance(kShortReadPermille)) n = 1 + size_t(loop.random().Below(n));
+  in_->buffer.copy(buffer, n);
+  in_->buffer.erase(0, n);
+  in_->unread_bytes -= n;
+  in_->writable.WakeAll(loop);
+  loop.MaybePreempt();
+  return std::optional<size_t>(n);
+}
+
+StatusOr<std::optional<size_t>> SimStream::TryRead(char* buffer, size_t size) { return Take(buffer, size); }
+
+StatusOr<size_t> SimStream::Read(const Context& context, char* buffer, size_t size) {
+  Loop& loop = self_.loop();
+  loop.CheckHoldsNothing("bytes from " + peer_);
+  while (true) {
+    ASSIGN_OR_RETURN(const std::optional<size_t> n, Take(buffer, size));
+    if (n) return *n;
+    const Status waited = in_->readable.Wait(loop, context, "bytes from " + peer_);
+    if (waited.code() == Code::kCancelled) read_over_ = true;
+    if (!waited.ok()) return waited;
+  }
+}
+
+Status SimStream::Write(const Context& context, std::string_view bytes) {
+  Loop& loop = self_.loop();
+  loop.CheckHoldsNothing("room for bytes to " + peer_);
+  while (!bytes.empty()) {
+    if (self_.fenced()) return OkStatus();  // the effect vanishes
+    if (closed_) return FailedPreconditionError("stream closed");
+    if (out_->broken || write_over_) return UnavailableError("connection to " + peer_ + " lost");
+    if (out_->unread_bytes >= kWindowBytes) {
+      const Status waited = out_->writable.Wait(loop, context, "room for bytes to " + peer_);
+      if (waited.code() == Code::kCancelled) write_over_ = true;
+      if (!waited.ok()) return waited;
+      continue;
+    }
+    const size_t n = std::min(bytes.size(), kWindowBytes - out_->unread_bytes);
+    hub_.Transmit(out_, {std::string(bytes.substr(0, n))});
+    bytes.remove_prefix(n);
+  }
+  loop.MaybePreempt();
+  return OkStatus();
+}
+
+void SimStream::Close() {
+  if (closed_) return;
+  closed_ = true;
+  in_->reader_gone = true;
+  if (!self_.fenced()) hub_.Transmit(out_, {"", true});
+  in_->WakeReaders(self_.loop());
+  out_->writable.WakeAll(self_.loop());
+}
 
 StatusOr<std::shared_ptr<SimListener>> StreamHub::Listen(Incarnation& node, std::string address) {
   if (address.ends_with(":0")) address = address.substr(0, address.size() - 1) + std::to_string(++last_port_);
@@ -179,12 +172,12 @@ void StreamHub::Arrive(const std::shared_ptr<Pipe>& pipe) {
   pipe->buffer.append(chunk.bytes);
   if (chunk.is_end) pipe->ended = true;
   pipe->flight.pop_front();
-  pipe->readable.WakeAll(world_.loop);
+  pipe->WakeReaders(world_.loop);
 }
 
 void StreamHub::Break(Pipe& pipe) {
   pipe.broken = true;
-  pipe.readable.WakeAll(world_.loop);
+  pipe.WakeReaders(world_.loop);
   pipe.writable.WakeAll(world_.loop);
 }
 
@@ -209,6 +202,10 @@ StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(std::string_view address)
 
 StatusOr<std::unique_ptr<ByteStream>> SimNetwork::Connect(const Context& context, std::string_view address) {
   return self_.world().streams.Connect(context, self_, std::string(address));
+}
+
+std::unique_ptr<StreamServer> SimNetwork::NewStreamServer(const Context& context, const StreamServerOptions& options) {
+  return std::make_unique<SimStreamServer>(self_, context, options);
 }
 
 }  // namespace orrery::runtime::sim

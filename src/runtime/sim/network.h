@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 namespace orrery::runtime::sim {
 
 class Incarnation;
+class StreamHub;
 class World;
 
 // One direction of a stream. Its bytes wait in `flight` for their turn on the wire, then in `buffer` for the
@@ -36,6 +38,12 @@ struct Pipe {
   MonoTime last_arrival{};
   WaitQueue readable;
   WaitQueue writable;
+  std::function<void()> on_readable;  // of a stream that a server serves; runs on the loop or on a task
+
+  void WakeReaders(Loop& loop) {
+    readable.WakeAll(loop);
+    if (on_readable) on_readable();
+  }
 };
 
 struct SimListener {
@@ -44,6 +52,34 @@ struct SimListener {
   bool closed = false;
   std::deque<std::unique_ptr<ByteStream>> pending;
   WaitQueue acceptable;
+};
+
+class SimStream final : public ByteStream {
+ public:
+  SimStream(StreamHub& hub, Incarnation& self, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::string peer)
+      : hub_(hub), self_(self), in_(std::move(in)), out_(std::move(out)), peer_(std::move(peer)) {}
+  ~SimStream() override { Close(); }
+  StatusOr<size_t> Read(const Context& context, char* buffer, size_t size) override;
+  StatusOr<std::optional<size_t>> TryRead(char* buffer, size_t size) override;
+  Status Write(const Context& context, std::string_view bytes) override;
+  bool Readable() override { return !in_->buffer.empty() || in_->ended || in_->broken || closed_; }
+  std::string peer() const override { return peer_; }
+  void Close() override;
+  // For the stream server: called whenever Readable may have become true.
+  void SetOnReadable(std::function<void()> on_readable) { in_->on_readable = std::move(on_readable); }
+
+ private:
+  // Bytes, the end of the stream, an error; empty if a reader must wait.
+  StatusOr<std::optional<size_t>> Take(char* buffer, size_t size);
+
+  StreamHub& hub_;
+  Incarnation& self_;
+  const std::shared_ptr<Pipe> in_;
+  const std::shared_ptr<Pipe> out_;
+  const std::string peer_;
+  bool closed_ = false;
+  bool read_over_ = false;
+  bool write_over_ = false;
 };
 
 // All listeners and streams of a world.
@@ -73,6 +109,7 @@ class SimNetwork final : public Network {
   explicit SimNetwork(Incarnation& self) : self_(self) {}
   StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
   StatusOr<std::unique_ptr<ByteStream>> Connect(const Context& context, std::string_view address) override;
+  std::unique_ptr<StreamServer> NewStreamServer(const Context& context, const StreamServerOptions& options) override;
 
  private:
   Incarnation& self_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "orrery/base/time.h"
+#include "runtime/threads/blocking.h"
 #include "runtime/threads/futex.h"
 
 namespace orrery::runtime::internal {
@@ -21,6 +22,7 @@ class Parker {
       state_.store(kEmpty, std::memory_order_relaxed);  // the token came in between
       return true;
     }
+    const BlockingSection section;
     while (true) {
       const bool timed_out = FutexWait(&state_, kParked, deadline);
       if (state_.load(std::memory_order_acquire) == kToken) {

@@ -1,10 +1,6 @@
-// How waits are interrupted: sockets are blocking, so that an idle reader costs one system call a request.
-// Cancellation and Close shut the socket down, which ends a blocked recv, send or accept at once; the
-// descriptor itself is closed only by the owner's destructor, so its number cannot be re-used under a waiter.
 #include "runtime/threads/socket_network.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,112 +9,16 @@
 #include <atomic>
 
 #include "orrery/runtime/runtime.h"
-#include "runtime/cancel_scope.h"
 #include "runtime/threads/fd.h"
 #include "runtime/threads/socket_address.h"
+#include "runtime/threads/socket_stream.h"
+#include "runtime/threads/stream_server.h"
 
 namespace orrery::runtime {
 namespace {
 
 constexpr int kBacklog = 1024;
 constexpr Duration kDescriptorPause = 50ms;  // between two tries while the process has no free descriptor
-
-// While it lives, cancellation of the context shuts the socket down.
-class ShutdownOnCancel final : public CancelScope::Listener {
- public:
-  ShutdownOnCancel(const Context& context, int fd, int how) : scope_(CancelScope::Of(context)), fd_(fd), how_(how) {
-    registered_ = scope_ && scope_->Register(*this);
-    if (scope_ && !registered_) OnCancelled();
-  }
-  ~ShutdownOnCancel() {
-    if (registered_) scope_->Unregister(*this);
-  }
-  void OnCancelled() override { ::shutdown(fd_, how_); }
-
- private:
-  CancelScope* scope_;
-  const int fd_;
-  const int how_;
-  bool registered_ = false;
-};
-
-// OK when `events` came (or the socket was shut down), DeadlineExceeded when the context's deadline did.
-Status PollUntil(const Context& context, int fd, short events) {
-  while (true) {
-    const Duration left = context.deadline() - context.runtime().clock().MonoNow();
-    if (left.count() <= 0) return DeadlineExceededError("deadline exceeded");
-    const int64_t ms_left = (left.count() + 999'999) / 1'000'000;
-    pollfd p{fd, events, 0};
-    const int n = ::poll(&p, 1, int(std::min<int64_t>(ms_left, 1 << 30)));
-    if (n > 0) return OkStatus();
-    if (n < 0 && errno != EINTR) return ErrnoError(errno, "waiting for", "a socket");
-  }
-}
-
-bool HasDeadline(const Context& context) { return context.deadline() != MonoTime::Infinite(); }
-
-class SocketStream final : public ByteStream {
- public:
-  SocketStream(OwnedFd fd, std::string peer) : fd_(std::move(fd)), peer_(std::move(peer)) {
-    const int one = 1;
-    ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);  // fails harmlessly on unix sockets
-  }
-
-  StatusOr<size_t> Read(const Context& context, char* buffer, size_t size) override {
-    ShutdownOnCancel guard(context, fd_.get(), SHUT_RD);
-    int flags = HasDeadline(context) ? MSG_DONTWAIT : 0;
-    while (true) {
-      const ssize_t n = ::recv(fd_.get(), buffer, size, flags);
-      if (n > 0) return size_t(n);
-      if (n == 0) {
-        if (closed_.load(std::memory_order_relaxed)) return FailedPreconditionError("stream closed");
-        if (context.cancelled()) return context.Check();
-        return size_t(0);
-      }
-      if (errno == EAGAIN || errno == EWOULDBLOCK) RETURN_IF_ERROR(PollUntil(context, fd_.get(), POLLIN));
-      else if (errno != EINTR) return ErrnoError(errno, "reading from", peer_);
-    }
-  }
-
-  Status Write(const Context& context, std::string_view bytes) override {
-    // Nearly always the socket's buffer has room; only then a wait has to be set up.
-    RETURN_IF_ERROR(SendSome(bytes, MSG_DONTWAIT));
-    if (bytes.empty()) return OkStatus();
-    ShutdownOnCancel guard(context, fd_.get(), SHUT_WR);
-    while (!bytes.empty()) {
-      if (HasDeadline(context)) RETURN_IF_ERROR(PollUntil(context, fd_.get(), POLLOUT));
-      const Status sent = SendSome(bytes, HasDeadline(context) ? MSG_DONTWAIT : 0);
-      if (!sent.ok()) return context.cancelled() ? context.Check() : sent;
-    }
-    return OkStatus();
-  }
-
-  bool Readable() override {
-    pollfd p{fd_.get(), POLLIN, 0};
-    return ::poll(&p, 1, 0) > 0;
-  }
-  std::string peer() const override { return peer_; }
-  void Close() override {
-    closed_.store(true, std::memory_order_relaxed);
-    ::shutdown(fd_.get(), SHUT_RDWR);
-  }
-
- private:
-  // Sends until all is sent or the socket would block, and drops what was sent from `bytes`.
-  Status SendSome(std::string_view& bytes, int flags) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
-      if (n >= 0) bytes.remove_prefix(size_t(n));
-      else if (errno == EAGAIN || errno == EWOULDBLOCK) return OkStatus();
-      else if (errno != EINTR) return ErrnoError(errno, "writing to", peer_);
-    }
-    return OkStatus();
-  }
-
-  OwnedFd fd_;
-  const std::string peer_;
-  std::atomic<bool> closed_{false};
-};
 
 class SocketListener final : public Listener {
  public:
@@ -225,6 +125,11 @@ StatusOr<std::unique_ptr<ByteStream>> SocketNetwork::Connect(const Context& cont
   const timeval none{};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
   return std::unique_ptr<ByteStream>(std::make_unique<SocketStream>(std::move(fd), std::string(text)));
+}
+
+std::unique_ptr<StreamServer> SocketNetwork::NewStreamServer(const Context& context,
+                                                             const StreamServerOptions& options) {
+  return std::make_unique<SocketStreamServer>(context, options);
 }
 
 }  // namespace orrery::runtime

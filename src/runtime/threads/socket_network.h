@@ -9,6 +9,7 @@ class SocketNetwork final : public Network {
  public:
   StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
   StatusOr<std::unique_ptr<ByteStream>> Connect(const Context& context, std::string_view address) override;
+  std::unique_ptr<StreamServer> NewStreamServer(const Context& context, const StreamServerOptions& options) override;
 };
 
 }  // namespace orrery::runtime

@@ -43,6 +43,12 @@ class MessageReader {
   // Type of the message after the current one if its header has arrived whole, else 0.
   char PeekType() const;
   size_t buffered_bytes() const { return buffer_.size() - position_; }
+  // Gives a used-up buffer back if it is larger than that.
+  void Shrink(size_t kept_bytes) {
+    if (buffered_bytes() > 0 || buffer_.capacity() <= kept_bytes) return;
+    buffer_ = std::string();
+    position_ = 0;
+  }
 
  private:
   StatusOr<size_t> LimitOf(char type) const;

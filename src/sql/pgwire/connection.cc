@@ -15,6 +15,8 @@ enum class Phase : uint8_t {
   kFinished,
 };
 
+constexpr size_t kKeptBytes = 16 << 10;  // of a buffer, while the client is silent
+
 Status ProtocolViolation(std::string_view message) { return {Code::kInvalidArgument, "08P01", message}; }
 
 }  // namespace
@@ -53,6 +55,10 @@ class Connection::Impl {
   void ClearOutput() {
     sink_.OnOutputTaken(output_.size());
     output_.clear();
+  }
+  void Shrink() {
+    if (output_.capacity() > kKeptBytes) output_ = std::string();
+    reader_.Shrink(kKeptBytes);
   }
   bool finished() const { return phase_ == Phase::kFinished; }
 
@@ -386,64 +392,12 @@ Status Connection::Consume(const runtime::Context& context, std::string_view byt
 }
 std::string_view Connection::output() const { return impl_->output(); }
 void Connection::ClearOutput() { impl_->ClearOutput(); }
+void Connection::Shrink() { impl_->Shrink(); }
 bool Connection::finished() const { return impl_->finished(); }
 Duration Connection::IdleTimeout() const { return impl_->IdleTimeout(); }
 void Connection::OnIdleTimeout() {
   if (impl_->session()) impl_->Fatal(impl_->session()->IdleTimeoutError());
 }
 void Connection::Shutdown(const Status& error) { impl_->Fatal(error); }
-
-namespace {
-
-constexpr size_t kReadBytes = 16 << 10;
-
-class StreamFlusher final : public Flusher {
- public:
-  explicit StreamFlusher(runtime::ByteStream& stream) : stream_(stream) {}
-  Status Flush(const runtime::Context& context, std::string_view bytes) override {
-    return stream_.Write(context, bytes);
-  }
-
- private:
-  runtime::ByteStream& stream_;
-};
-
-// Waits for bytes; false when the connection is to end.
-bool ReadAndConsume(const runtime::Context& context, runtime::ByteStream& stream, Connection& connection,
-                    StreamFlusher& flusher, std::string& buffer) {
-  Duration idle = connection.IdleTimeout();
-  auto count = idle > Duration::zero() ? stream.Read(context.WithTimeout(idle), buffer.data(), buffer.size())
-                                       : stream.Read(context, buffer.data(), buffer.size());
-  if (!count.ok()) {
-    if (idle > Duration::zero() && count.status().code() == Code::kDeadlineExceeded && context.Check().ok()) {
-      connection.OnIdleTimeout();
-      return true;
-    }
-    if (context.cancelled()) {
-      connection.Shutdown({Code::kUnavailable, "57P01", "terminating connection due to administrator command"});
-      return true;
-    }
-    return false;
-  }
-  if (*count == 0) return false;
-  return connection.Consume(context, std::string_view(buffer.data(), *count), flusher).ok();
-}
-
-}  // namespace
-
-void Serve(const runtime::Context& context, runtime::ByteStream& stream, SessionFactory& sessions,
-           const ConnectionLimits& limits) {
-  Connection connection(sessions, limits, stream.peer());
-  StreamFlusher flusher(stream);
-  std::string buffer(kReadBytes, '\0');
-  while (!connection.finished() && ReadAndConsume(context, stream, connection, flusher, buffer)) {
-    if (connection.output().empty()) continue;
-    // A stopping server still tells its clients why: the write must not see the cancelled context.
-    bool last = connection.finished();
-    if (!stream.Write(last ? context.Detached() : context, connection.output()).ok()) break;
-    connection.ClearOutput();
-  }
-  stream.Close();
-}
 
 }  // namespace orrery::sql::pgwire

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "orrery/runtime/kernel_wait.h"
 #include "orrery/runtime/sync.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/listener.h"
@@ -251,9 +252,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
           break;
       }
     });
-    rocksdb::WriteOptions options;
-    options.sync = sync == SyncMode::kSync;
-    const rocksdb::Status written = db_->Write(options, &rocks);
+    const rocksdb::Status written = Put(rocks, sync);
     if (deletes_range) seekers_->Clear();
     if (deletes_lock && written.ok()) NoteLocks(batch);
     return AfterWrite(written, "writing to the store");
@@ -367,9 +366,15 @@ class RocksDbEngineImpl : public RocksDbEngine {
   rocksdb::Status WriteMark() {
     rocksdb::WriteBatch mark;
     mark.PutLogData("sync");
+    return Put(mark, SyncMode::kSync);
+  }
+
+  rocksdb::Status Put(rocksdb::WriteBatch& batch, SyncMode sync) {
     rocksdb::WriteOptions options;
-    options.sync = true;
-    return db_->Write(options, &mark);
+    options.sync = sync == SyncMode::kSync;
+    if (!options.sync) return db_->Write(options, &batch);
+    const runtime::KernelWait wait;
+    return db_->Write(options, &batch);
   }
 
   using FamilyHandle = std::unique_ptr<rocksdb::ColumnFamilyHandle>;

@@ -1,5 +1,5 @@
-// Connection: the server's side of PostgreSQL's protocol 3.0 as an incremental state machine, and Serve: the
-// loop that drives one over a byte stream (docs/formats/pgwire.md; PostgreSQL documentation, chapter 55).
+// Connection: the server's side of PostgreSQL's protocol 3.0 as an incremental state machine, and the stream
+// handler that drives one (docs/formats/pgwire.md; PostgreSQL documentation, chapter 55).
 //
 // Give it bytes, call Consume, send what stands in output(). All complete messages are processed in one call
 // and answered together, so a pipeline costs one write. Not thread-safe: one task at a time.
@@ -12,7 +12,7 @@
 
 #include "orrery/base/status.h"
 #include "orrery/runtime/context.h"
-#include "orrery/runtime/transport.h"
+#include "orrery/runtime/stream_server.h"
 #include "orrery/sql/session/client_session.h"
 
 namespace orrery::sql::pgwire {
@@ -43,6 +43,8 @@ class Connection {
   // What to send now. ClearOutput once it is sent.
   std::string_view output() const;
   void ClearOutput();
+  // The client is silent: gives back memory that only a large message or result had needed.
+  void Shrink();
   // The conversation is over: send output(), then close.
   bool finished() const;
   // How long to wait for the client's next bytes; zero: for ever. OnIdleTimeout when it passes.
@@ -56,8 +58,9 @@ class Connection {
   std::unique_ptr<Impl> impl_;
 };
 
-// Reads, consumes and writes until the client or the context ends. Closes the stream.
-void Serve(const runtime::Context& context, runtime::ByteStream& stream, SessionFactory& sessions,
-           const ConnectionLimits& limits);
+// Reads, consumes and writes whenever the client has sent something. What is kept between two messages (a block,
+// a COPY under way) stands in the connection, so a silent client needs no task.
+std::unique_ptr<runtime::StreamHandler> NewStreamHandler(SessionFactory& sessions, const ConnectionLimits& limits,
+                                                         std::string peer);
 
 }  // namespace orrery::sql::pgwire

@@ -1,0 +1,189 @@
+#include "runtime/threads/stream_crew.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "orrery/base/assert.h"
+
+namespace orrery::runtime::internal {
+namespace {
+
+constexpr size_t kParkedMax = 64;            // more than these end
+constexpr int kSurplusMax = 64;              // signs of being too many before a member parks
+constexpr Duration kTick = 4ms;              // of the watcher; a handler is long that runs through a whole one
+constexpr int kQuietTicksMax = 50;           // then the watcher sleeps until something happens
+
+}  // namespace
+
+StreamCrew::StreamCrew(const Context& context, Options options, std::function<void(Member&)> work,
+                       std::function<MonoTime()> on_tick)
+    : context_(context), options_(std::move(options)), work_(std::move(work)), on_tick_(std::move(on_tick)) {
+  Appoint();
+  watcher_task_ = context_.runtime().scheduler().Spawn(context_, {.name = options_.name + " watch"},
+                                                       [this](const Context&) { Watch(); });
+}
+
+StreamCrew::~StreamCrew() { ORRERY_ASSERT(!watcher_task_, "StreamCrew: ended before it is dropped"); }
+
+bool StreamCrew::StayOn(Member& member) {
+  while (!ending_.load(std::memory_order_acquire)) {
+    if (member.surplus_ < kSurplusMax) return true;
+    member.surplus_ = 0;
+    uint64_t load = load_.load();
+    while (ActiveOf(load) > 1 && !load_.compare_exchange_weak(load, load - kPolls)) continue;
+    if (ActiveOf(load) <= 1) return true;  // somebody must stay
+    if (!Park(member)) return false;
+  }
+  load_.fetch_sub(kPolls);
+  return false;
+}
+
+bool StreamCrew::Park(Member& member) {
+  {
+    RawLock lock(mutex_);
+    if (ending_.load(std::memory_order_relaxed) || parked_.size() >= kParkedMax) return false;
+    parked_.push_back(&member);
+  }
+  member.parker_.ParkUntil(MonoTime::Infinite());
+  return true;  // whoever appointed it has counted it as polling
+}
+
+void StreamCrew::Start(Member& member, Found found) {
+  const uint64_t interval = (member.word_.load(std::memory_order_relaxed) >> 2) + 1;
+  member.word_.store(interval << 2 | kRunning, std::memory_order_relaxed);
+  const uint64_t load = load_.fetch_add(kRuns - kPolls) + kRuns - kPolls;
+  // Pairs with the watcher, which says that it sleeps before it looks for a last time: all sequentially consistent.
+  if (!watching_.load() && !watching_.exchange(true)) watcher_.Unpark();
+  if (found == Found::kAfterSleep) {
+    if (PollingOf(load) > 0) ++member.surplus_;  // one sleeper would have done
+  } else if (ActiveOf(load) < options_.running_max) {
+    member.surplus_ = 0;
+    Appoint();
+  }
+  blocking_observer = &member;
+}
+
+void StreamCrew::Finish(Member& member) {
+  blocking_observer = nullptr;
+  uint64_t word = member.word_.load(std::memory_order_relaxed);
+  const uint64_t off = (word & ~kStateMask) | kOff;
+  const bool ran = (word & kStateMask) == kRunning && member.word_.compare_exchange_strong(word, off);
+  if (!ran) member.word_.store(off, std::memory_order_relaxed);
+  const uint64_t change = ran ? kPolls - kRuns : kPolls;
+  if (ActiveOf(load_.fetch_add(change) + change) > options_.running_max) ++member.surplus_;
+}
+
+void StreamCrew::Block(Member& member) {
+  member.surplus_ = 0;
+  uint64_t word = member.word_.load(std::memory_order_relaxed);
+  if ((word & kStateMask) != kRunning) return;  // the watcher was first
+  if (!member.word_.compare_exchange_strong(word, (word & ~kStateMask) | kAway)) return;
+  if (ActiveOf(load_.fetch_sub(kRuns) - kRuns) == 0) Appoint();
+}
+
+void StreamCrew::Unblock(Member& member) {
+  const uint64_t interval = (member.word_.load(std::memory_order_relaxed) >> 2) + 1;
+  load_.fetch_add(kRuns);
+  member.word_.store(interval << 2 | kRunning, std::memory_order_release);
+}
+
+void StreamCrew::Appoint() {
+  load_.fetch_add(kPolls);
+  Member* parked = nullptr;
+  {
+    RawLock lock(mutex_);
+    if (ending_.load(std::memory_order_relaxed)) {
+      load_.fetch_sub(kPolls);
+      return;
+    }
+    if (!parked_.empty()) {
+      parked = parked_.back();
+      parked_.pop_back();
+    } else {
+      ReapLocked();
+      Member& member = *members_.emplace_back(std::make_unique<Member>(*this));
+      member.task_ = context_.runtime().scheduler().Spawn(
+          context_, {.name = options_.name, .stack_bytes = options_.stack_bytes}, [this, &member](const Context&) {
+            work_(member);
+            member.ended_.store(true, std::memory_order_release);
+          });
+    }
+  }
+  if (parked) parked->parker_.Unpark();
+}
+
+void StreamCrew::ReapLocked() {
+  members_.remove_if([](const std::unique_ptr<Member>& member) {
+    if (!member->ended_.load(std::memory_order_acquire)) return false;
+    member->task_->Join();
+    return true;
+  });
+}
+
+void StreamCrew::Watch() {
+  MonoTime tick = MonoTime::Infinite();  // no tick while nothing happens
+  int quiet_ticks = 0;
+  while (!ending_.load(std::memory_order_acquire)) {
+    const MonoTime next = on_tick_();
+    const MonoTime now = context_.runtime().clock().MonoNow();
+    if (now >= tick) {
+      quiet_ticks = MarkLongRunning() ? 0 : quiet_ticks + 1;
+      tick = now + kTick;
+    }
+    if (quiet_ticks >= kQuietTicksMax) {
+      quiet_ticks = 0;
+      tick = MonoTime::Infinite();
+      watching_.store(false);
+      if (RunningOf(load_.load()) > 0) watching_.store(true);
+    }
+    if (tick == MonoTime::Infinite() && watching_.load()) tick = now + kTick;
+    watcher_.ParkUntil(std::min(next, tick));
+  }
+}
+
+bool StreamCrew::MarkLongRunning() {
+  bool happened = false;
+  size_t appoint_count = 0;
+  {
+    RawLock lock(mutex_);
+    for (const auto& member : members_) {
+      uint64_t word = member->word_.load(std::memory_order_acquire);
+      const uint64_t seen = std::exchange(member->seen_, word);
+      happened = happened || word != seen || (word & kStateMask) == kRunning;
+      if (word != seen || (word & kStateMask) != kRunning) continue;
+      if (!member->word_.compare_exchange_strong(word, (word & ~kStateMask) | kAway)) continue;
+      if (PollingOf(load_.fetch_sub(kRuns)) == 0) ++appoint_count;
+    }
+  }
+  // One poller at a time: if that one does not suffice, it will find events at once.
+  if (appoint_count > 0 && PollingOf(load_.load()) == 0) Appoint();
+  return happened;
+}
+
+void StreamCrew::End(const std::function<void()>& wake_pollers) {
+  {
+    RawLock lock(mutex_);
+    ending_.store(true, std::memory_order_release);
+    for (Member* member : parked_) {
+      load_.fetch_add(kPolls);
+      member->parker_.Unpark();
+    }
+    parked_.clear();
+  }
+  wake_pollers();
+  watcher_.Unpark();
+  watcher_task_->Join();
+  watcher_task_.reset();
+  // Nobody is appointed any more, so the list is ours.
+  for (const auto& member : members_) member->task_->Join();
+  members_.clear();
+}
+
+size_t StreamCrew::thread_count() const {
+  RawLock lock(mutex_);
+  size_t count = 1;
+  for (const auto& member : members_) count += member->ended_.load(std::memory_order_acquire) ? 0 : 1;
+  return count;
+}
+
+}  // namespace orrery::runtime::internal

@@ -1,0 +1,102 @@
+// StreamCrew: the threads of a stream server as leader and followers. A member polls, takes an event, runs its
+// handler to the end and polls again; no event is handed from one thread to another. Thread-safe.
+//
+// Invariant: at least one member polls or runs without waiting, unless the crew ends. It is kept where it could
+// break: a member about to sleep (BlockingObserver) or found to run for long (the watcher) appoints another
+// when it was the last. More than one, up to running_max, come when a member that returns to polling
+// finds an event that had to wait for it; they leave when they have been too many for a while.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "orrery/runtime/runtime.h"
+#include "runtime/raw_mutex.h"
+#include "runtime/threads/blocking.h"
+#include "runtime/threads/parker.h"
+
+namespace orrery::runtime::internal {
+
+class StreamCrew {
+ public:
+  struct Options {
+    std::string name;
+    size_t stack_bytes = 1 << 20;
+    size_t running_max = 1;
+  };
+  // One thread of the crew.
+  class Member final : public BlockingObserver {
+   public:
+    explicit Member(StreamCrew& crew) : crew_(crew) {}
+    void OnBlock() override { crew_.Block(*this); }
+    void OnUnblock() override { crew_.Unblock(*this); }
+
+   private:
+    friend class StreamCrew;
+    StreamCrew& crew_;
+    Parker parker_;
+    // Interval << 2 | State. Written by the member; the watcher only turns kRunning into kAway.
+    std::atomic<uint64_t> word_{0};
+    uint64_t seen_ = 0;  // the watcher's
+    int surplus_ = 0;    // signs in a row that there are members too many
+    std::atomic<bool> ended_{false};
+    std::unique_ptr<Task> task_;
+  };
+
+  // `work` is a member's life: StayOn, poll, Start, handle, Finish, and again. `on_tick` runs on the watcher at
+  // the times it asks for (and at others).
+  StreamCrew(const Context& context, Options options, std::function<void(Member&)> work,
+             std::function<MonoTime()> on_tick);
+  ~StreamCrew();
+
+  // False: the crew ends, and so must `work`. May sleep until the member is needed.
+  bool StayOn(Member& member);
+  // How the member came by its event: at once when it looked, or after a sleep in the kernel.
+  enum class Found { kAtOnce, kAfterSleep };
+  void Start(Member& member, Found found);
+  void Finish(Member& member);
+  // Lets the watcher tick soon. Any thread.
+  void WakeWatcher() { watcher_.Unpark(); }
+  // Members that sleep in the kernel must be woken by the caller: `wake_pollers`. Waits for all.
+  void End(const std::function<void()>& wake_pollers);
+
+  size_t thread_count() const;
+
+ private:
+  enum State : uint64_t { kOff = 0, kRunning = 1, kAway = 2 };
+  static constexpr uint64_t kStateMask = 3;
+  // load_ is one word so that a change and its consequence are one step: polling << 32 | running.
+  static constexpr uint64_t kPolls = uint64_t{1} << 32, kRuns = 1;
+  static uint64_t PollingOf(uint64_t load) { return load >> 32; }
+  static uint64_t RunningOf(uint64_t load) { return load & 0xffffffff; }
+  static uint64_t ActiveOf(uint64_t load) { return PollingOf(load) + RunningOf(load); }
+
+  void Block(Member& member);
+  void Unblock(Member& member);
+  // One more member polls: one that sleeps, or a new one.
+  void Appoint();
+  bool Park(Member& member);
+  void ReapLocked();
+  void Watch();
+  // Whether anything has happened since the last time.
+  bool MarkLongRunning();
+
+  const Context context_;
+  const Options options_;
+  const std::function<void(Member&)> work_;
+  const std::function<MonoTime()> on_tick_;
+
+  std::atomic<uint64_t> load_{0};
+  std::atomic<bool> watching_{false};  // the watcher ticks
+  std::atomic<bool> ending_{false};
+  Parker watcher_;
+  std::unique_ptr<Task> watcher_task_;
+  mutable RawMutex mutex_;
+  std::list<std::unique_ptr<Member>> members_;  // guarded by mutex_
+  std::vector<Member*> parked_;                 // guarded by mutex_; the one that slept last is woken first
+};
+
+}  // namespace orrery::runtime::internal
