@@ -27,6 +27,15 @@ bool NaiveConflict(const LatchSpan& a, const LatchSpan& b) {
   return write <= read;
 }
 
+bool NaiveConflict(const TestRequest& a, const TestRequest& b) {
+  for (const auto& x : a.spec().latches) {
+    for (const auto& y : b.spec().latches) {
+      if (NaiveConflict(x, y)) return true;
+    }
+  }
+  return false;
+}
+
 // Against a naive model: a request is granted exactly when no conflicting request that came before is left.
 TEST(LatchPropertyTest, AgreesWithNaive) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
@@ -38,14 +47,6 @@ TEST(LatchPropertyTest, AgreesWithNaive) {
       bool granted;
     };
     std::vector<Live> live;  // in order of arrival
-    const auto conflicts = [](const TestRequest& a, const TestRequest& b) {
-      for (const auto& x : a.spec().latches) {
-        for (const auto& y : b.spec().latches) {
-          if (NaiveConflict(x, y)) return true;
-        }
-      }
-      return false;
-    };
     const auto check = [&](const Woken& woken) {
       for (Admission* w : woken) {
         for (auto& l : live) {
@@ -57,7 +58,7 @@ TEST(LatchPropertyTest, AgreesWithNaive) {
       }
       for (size_t i = 0; i < live.size(); ++i) {
         bool free = true;
-        for (size_t j = 0; j < i; ++j) free &= !conflicts(*live[i].request, *live[j].request);
+        for (size_t j = 0; j < i; ++j) free &= !NaiveConflict(*live[i].request, *live[j].request);
         ASSERT_EQ(live[i].granted, free) << "seed " << seed << " request " << live[i].request->number;
       }
       const std::string key = KeyOf(random());
