@@ -341,7 +341,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     attempt.local_limit = ObservedAt(*txn, host_.node()).value_or(attempt.arrived);
     attempt.local_limit.Forward(lease_.start);
   } else {
-    attempt.read_ts = write_ts;
+    attempt.read_ts = attempt.local_limit = write_ts;
   }
   attempt.write_ts = write_ts;
 }
@@ -388,7 +388,12 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     e.write_ts = attempt.write_ts;
     e.one_phase = attempt.one_phase;
     e.seen_pending = &request->seen_pending;
-    if (batch.header.txn) e.local_limit = attempt.local_limit;
+    e.local_limit = attempt.local_limit;
+    // T11: where the timestamp was chosen here, what is committed above it here is not uncertain, except for intents
+    // of before that other clocks have moved up.
+    if (!batch.header.txn && batch.header.ts.IsZero()) {
+      e.uncertainty_limit = host_.clock().UncertaintyLimit(attempt.read_ts);
+    }
     size_t failed = 0;
     if (!(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
     if (status.ok()) {
@@ -427,11 +432,16 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
         continue;
       }
     }
-    if (const auto* uncertain = status.payload<storage::UncertaintyError>();
-        uncertain && uncertain->intent) {
-      attempt.ask_about = uncertain->intent;
-      attempt.seen_pending = request->seen_pending;
-      break;
+    if (const auto* uncertain = status.payload<storage::UncertaintyError>()) {
+      if (uncertain->intent) {
+        attempt.ask_about = uncertain->intent;
+        attempt.seen_pending = request->seen_pending;
+        break;
+      }
+      if (!batch.header.txn) {
+        attempt.retry_above = uncertain->value_ts;
+        break;
+      }
     }
     if (GetError<ConditionFailedError>(status)) {  // it tells what was read (B46)
       KvError error = FromStatus(status);

@@ -74,6 +74,7 @@ struct Evaluation {
   Timestamp gc_threshold;
   bool push_must_wait = false;
   const std::vector<std::string>* seen_pending = nullptr;  // see MvccReadOptions
+  Timestamp uncertainty_limit;                             // the same, of a batch without transaction
   Timestamp local_limit = Timestamp::Max();                // the same
   bool one_phase_failed = false;  // to be evaluated again with intents
 

@@ -12,11 +12,9 @@ storage::MvccReadOptions Evaluation::ReadOptions() const {
   storage::MvccReadOptions options;
   options.txn = txn;
   options.seen_pending = seen_pending;
-  if (header.txn) {
-    options.ignored = &header.txn->ignored;
-    options.uncertainty_limit = header.txn->uncertainty_limit;
-    options.local_limit = local_limit;
-  }
+  if (header.txn) options.ignored = &header.txn->ignored;
+  options.uncertainty_limit = header.txn ? header.txn->uncertainty_limit : uncertainty_limit;
+  options.local_limit = local_limit;
   options.lock_policy =
       header.wait == WaitPolicy::kSkip ? storage::LockPolicy::kSkipLocked : storage::LockPolicy::kFail;
   if (header.wait == WaitPolicy::kReadCommitted && !header.txn) options.lock_policy = storage::LockPolicy::kInconsistent;
