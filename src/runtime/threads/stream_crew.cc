@@ -56,9 +56,9 @@ void StreamCrew::Start(Member& member, Found found) {
   if (!watching_.load() && !watching_.exchange(true)) watcher_.Unpark();
   if (found == Found::kAfterSleep) {
     if (PollingOf(load) > 0) ++member.surplus_;  // one sleeper would have done
-  } else if (ActiveOf(load) < options_.running_max) {
-    member.surplus_ = 0;
-    Appoint();
+  } else if (ActiveOf(load) <= options_.running_max) {
+    member.surplus_ = 0;  // there is work for this many
+    if (ActiveOf(load) < options_.running_max) Appoint();
   }
   blocking_observer = &member;
 }
