@@ -238,6 +238,7 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
     kv::Batch more;
     more.Get(Account(*plan.witness));
     RETURN_IF_ERROR(txn.Run(context, more));
+    seen.ts = txn.read_timestamp();  // an uncertain value moves the whole snapshot, by a refresh
     (void)Collect(more, seen);  // an answer that is not one differs from the model
   }
   if (plan.think > Duration(0)) RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, plan.think));
