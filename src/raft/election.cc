@@ -31,6 +31,7 @@ Status Raft::Campaign(MonoTime now) {
   }
   // Its own vote would break its promise just as a vote for another.
   if (now_ < bound_until_) return FailedPreconditionError("raft: bound by a promise to a leader");
+  if (IsQuiet()) Rouse();
   StartCampaign(CampaignKind::kPreVote);
   return OkStatus();
 }

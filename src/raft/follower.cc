@@ -40,6 +40,8 @@ Status Raft::HandleHeartbeat(const Message& m) {
   log_.CommitTo(m.commit);
   Message answer = AnswerTo(m, MessageType::kHeartbeatResp);
   answer.read_round = m.read_round;
+  answer.quiesce = AgreesToQuiesce(m);
+  if (answer.quiesce) rest_ = Rest::kQuiet;
   Send(std::move(answer));
   return OkStatus();
 }

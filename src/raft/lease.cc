@@ -42,6 +42,7 @@ Status Raft::ReadIndex(uint64_t context) {
   if (unstarted_reads_.size() + pending_reads_.size() >= config_.max_pending_reads) {
     return ResourceExhaustedError("raft: too many reads wait for a quorum round");
   }
+  NeedsAwake();
   unstarted_reads_.push_back(context);
   return OkStatus();
 }
@@ -70,20 +71,6 @@ void Raft::ConfirmReads() {
     read_states_.push_back({pending_reads_.front().context, pending_reads_.front().index});
     pending_reads_.pop_front();
   }
-}
-
-bool Raft::CanQuiesce() const {
-  if (!IsLeader() || transfer_target_ || !unstarted_reads_.empty() || !pending_reads_.empty())
-    return false;
-  if (HasReady() || !persisting_.empty() || conf_.IsJoint()) return false;
-  const RaftIndex last = log_.last_index();
-  if (log_.applied() != last || log_.committed() != last || log_.stable() != last) return false;
-  for (const auto& [id, peer] : progress_) {
-    if (id == config_.id) continue;
-    if (peer.state != ProgressState::kReplicate || peer.match != last || peer.sent_commit != last)
-      return false;
-  }
-  return true;
 }
 
 }  // namespace orrery::raft

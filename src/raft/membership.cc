@@ -93,6 +93,7 @@ Status Raft::TransferLeadership(ReplicaId to, MonoTime now) {
     return InvalidArgumentError("raft: transfer to a replica that is no voter");
   if (transfer_target_ == to) return OkStatus();
   if (transfer_target_) return FailedPreconditionError("raft: another transfer is under way");
+  Wake(now);
   transfer_target_ = to;  // from here on no lease is held (B11)
   transfer_deadline_ = now_ + config_.election_timeout;
   Progress& peer = progress_[to];

@@ -47,6 +47,7 @@ struct Progress {
   MonoTime acked_sent_at = kNever;
   Timestamp acked_promise;
   uint64_t acked_read_round = 0;
+  bool quiet = false;  // it has agreed to the quiescence asked for
 
   void BecomeProbe();
   void BecomeReplicate();

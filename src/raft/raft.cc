@@ -36,6 +36,7 @@ void Raft::ResetElectionTimer() {
 // ---- time ----
 
 void Raft::Tick(MonoTime now) {
+  if (IsQuiet()) return;
   Observe(now);
   if (IsLeader()) return TickLeader();
   if (now_ < election_deadline_) return;
@@ -50,21 +51,16 @@ void Raft::Tick(MonoTime now) {
 void Raft::TickLeader() {
   if (!HasQuorumContact()) return BecomeFollower(term_, ReplicaId());  // CheckQuorum (B14)
   if (transfer_target_ && now_ >= transfer_deadline_) AbandonTransfer();
+  if (rest_ == Rest::kAsking && now_ - asked_at_ >= config_.election_timeout) rest_ = Rest::kAwake;
   if (!IsLeader() || now_ < heartbeat_deadline_) return;
   BroadcastHeartbeat();
   MaybeLeaveJoint();
 }
 
 MonoTime Raft::NextDeadline() const {
+  if (IsQuiet()) return MonoTime::Infinite();
   if (!IsLeader()) return election_deadline_;
   return transfer_target_ ? std::min(heartbeat_deadline_, transfer_deadline_) : heartbeat_deadline_;
-}
-
-void Raft::Wake(MonoTime now) {
-  Observe(now);
-  ResetElectionTimer();
-  heartbeat_deadline_ = now_;
-  leader_since_ = now_;  // CheckQuorum starts counting anew; leases do not
 }
 
 // ---- terms and roles ----
@@ -82,6 +78,7 @@ void Raft::BecomeFollower(RaftTerm term, ReplicaId leader) {
 }
 
 void Raft::LeaveRole() {
+  rest_ = Rest::kAwake;
   deferred_campaign_.reset();
   votes_.clear();
   self_vote_unstaged_ = false;
@@ -126,6 +123,7 @@ Status Raft::CheckMessage(const Message& m) const {
 Status Raft::Step(Message m, MonoTime now) {
   Observe(now);
   RETURN_IF_ERROR(CheckMessage(m));
+  if (Rouses(m)) Rouse();
   if (SettleTerm(m)) return OkStatus();
   switch (m.type) {
     case MessageType::kVote:
@@ -261,6 +259,7 @@ GroupStatus Raft::GetStatus() const {
                 .last_index = log_.last_index(),
                 .durable_index = log_.stable(),
                 .transfer_target = transfer_target_,
+                .quiet = IsQuiet(),
                 .conf = conf_};
   for (const auto& [id, peer] : progress_) {
     const bool active = id == config_.id || now_ - peer.last_heard < config_.election_timeout;

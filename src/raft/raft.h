@@ -3,6 +3,7 @@
 //   election.cc     campaigns and votes
 //   replication.cc  the leader: proposals, flow to peers, commit
 //   follower.cc     taking entries, heartbeats and snapshots
+//   quiesce.cc      falling quiet and waking
 //   lease.cc        leases, read promises, read index
 //   membership.cc   membership changes and leadership transfer
 //   ready.cc        what goes out, and the completion of writes
@@ -51,7 +52,8 @@ class Raft {
   Timestamp ReadPromise() const { return read_promise_; }
   Timestamp PriorReadPromise() const { return prior_read_promise_; }
   LeaseStatus LeaseAt(MonoTime now) const;
-  bool CanQuiesce() const;
+  bool Quiesce(const std::vector<ReplicaId>& absent, MonoTime now);
+  bool IsQuiet() const { return rest_ == Rest::kQuiet; }
   void Wake(MonoTime now);
   GroupStatus GetStatus() const;
 
@@ -107,6 +109,15 @@ class Raft {
   Status HandleHeartbeat(const Message& m);
   Status HandleSnap(const Message& m);
   Message AnswerTo(const Message& m, MessageType type) const;
+
+  // quiesce.cc
+  bool MayQuiesce() const;
+  void FallQuietIfAllAgree();
+  bool AgreesToQuiesce(const Message& m) const;
+  void NoteQuiesceAnswer(Progress& peer, const Message& m);
+  bool Rouses(const Message& m) const;
+  void Rouse();
+  void NeedsAwake();
 
   // lease.cc
   Timestamp QuorumPromise() const;
@@ -165,6 +176,12 @@ class Raft {
   ReplicaId transfer_target_;
   MonoTime transfer_deadline_;
   bool timeout_now_sent_ = false;
+
+  // Quiescence. kAsking: a leader whose heartbeats ask the members to go quiet.
+  enum class Rest : uint8_t { kAwake, kAsking, kQuiet };
+  Rest rest_ = Rest::kAwake;
+  MonoTime asked_at_;              // answers to earlier messages do not count
+  std::vector<ReplicaId> absent_;  // not asked
 
   // Reads.
   struct PendingRead {

@@ -65,7 +65,10 @@ void RawNode::SetReadPromise(Timestamp promise) { raft_->SetReadPromise(promise)
 Timestamp RawNode::ReadPromise() const { return raft_->ReadPromise(); }
 Timestamp RawNode::PriorReadPromise() const { return raft_->PriorReadPromise(); }
 LeaseStatus RawNode::LeaseAt(MonoTime now) const { return raft_->LeaseAt(now); }
-bool RawNode::CanQuiesce() const { return raft_->CanQuiesce(); }
+bool RawNode::Quiesce(const std::vector<ReplicaId>& absent, MonoTime now) {
+  return raft_->Quiesce(absent, now);
+}
+bool RawNode::IsQuiet() const { return raft_->IsQuiet(); }
 void RawNode::Wake(MonoTime now) { raft_->Wake(now); }
 GroupStatus RawNode::GetStatus() const { return raft_->GetStatus(); }
 

@@ -23,6 +23,7 @@ StatusOr<EntryId> Raft::Propose(std::string payload) {
 }
 
 EntryId Raft::AppendAsLeader(EntryKind kind, std::string payload) {
+  NeedsAwake();
   Entry entry{term_, log_.last_index().Next(), kind, std::move(payload)};
   const EntryId id{entry.term, entry.index};
   const size_t bytes = EntryBytes(entry);
@@ -121,6 +122,7 @@ void Raft::BroadcastHeartbeat() {
     Message m = MessageFromLeader(MessageType::kHeartbeat, id);
     m.commit = std::min(peer.match, log_.committed());  // only what the peer is known to hold
     m.read_round = read_round_;
+    m.quiesce = rest_ == Rest::kAsking;
     Send(std::move(m));
   }
 }
@@ -186,6 +188,7 @@ void Raft::HandleHeartbeatResponse(const Message& m) {
   if (m.read_round <= read_round_)
     peer.acked_read_round = std::max(peer.acked_read_round, m.read_round);
   peer.probe_sent = false;
+  NoteQuiesceAnswer(peer, m);
   // What is in flight may be lost: an answer to one more message, even an empty one, will tell.
   if (peer.state == ProgressState::kProbe || peer.match < log_.last_index()) {
     peer.probe_wanted = true;

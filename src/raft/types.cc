@@ -99,6 +99,7 @@ std::string ToString(const Message& m) {
                                            : " reject";
   if (m.leader_transfer) out += " transfer";
   if (m.read_round) out += " round=" + std::to_string(m.read_round);
+  if (m.quiesce) out += " quiesce";
   if (!m.read_promise.IsZero()) out += " promise=" + std::to_string(m.read_promise.wall_ns);
   if (m.snapshot) {
     out += " snapshot=" + At(m.snapshot->term, m.snapshot->index) +

@@ -171,7 +171,7 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
   store.store = self_.store;
   store.seed = runtime_.random().Next();
   store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
-                                     .placement = placement_.get(),
+                                     .placement = placement_.get(), .liveness = membership_.get(),
                                      .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); },
                                      .on_disk_space = [this](const Status& space) { TellDiskSpace(space); }});
   client_->SetLocal(*store_);

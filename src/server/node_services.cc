@@ -38,7 +38,7 @@ void NodeImpl::RegisterHandlers() {
     if (kv_built_) store_->HandleRaftMessages(c, from, bytes);
   });
   transport.ServeOneWay(Method::kGossip, [this](const Context&, NodeId, std::string_view bytes) {
-    if (kv_built_) (void)membership_->Handle(bytes);  // malformed gossip says nothing
+    if (kv_built_) membership_->Receive(bytes);
   });
 }
 
@@ -99,6 +99,8 @@ void NodeImpl::RegisterMetrics() {
   };
   store("orrery_kv_ranges", "Replicas on this node.", &kv::StoreMetrics::range_count);
   store("orrery_kv_leases", "Ranges this node serves.", &kv::StoreMetrics::lease_count);
+  store("orrery_kv_quiet_replicas", "Replicas without timers and messages, as nobody asks for their ranges.",
+        &kv::StoreMetrics::quiet_count);
   store("orrery_kv_commands_applied_total", "Replicated commands applied.", &kv::StoreMetrics::commands_applied);
   store("orrery_raft_synced_batches_total", "Synced writes of the log: one may hold entries of many ranges.",
         &kv::StoreMetrics::raft_groups_synced);

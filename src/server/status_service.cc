@@ -14,7 +14,7 @@ RangeReport ReportOf(const kv::RangeStatus& status) {
   RangeReport report;
   report.descriptor = status.descriptor;
   report.lease = status.lease;
-  report.lease_here = status.lease_valid_here;
+  report.lease_here = status.lease_valid_here || status.lease_rests_here;
   report.term = status.raft.term;
   report.leader = status.raft.leader;
   report.commit = status.raft.commit;
@@ -59,7 +59,7 @@ NodeReport StatusService::Local(const StatusRequest& request) {
   report.uptime_ns = (sources_.runtime.clock().MonoNow() - sources_.started).count();
   for (const auto& status : sources_.store.ListRanges()) {
     ++report.range_count;
-    report.lease_count += status.lease_valid_here;
+    report.lease_count += status.lease_valid_here || status.lease_rests_here;
     if (request.with_ranges) report.ranges.push_back(ReportOf(status));
   }
   return report;

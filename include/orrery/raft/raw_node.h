@@ -167,6 +167,7 @@ struct GroupStatus {
   RaftIndex last_index;
   RaftIndex durable_index;        // up to here the log is known to be on this replica's disk
   ReplicaId transfer_target;      // none: no transfer under way
+  bool quiet = false;             // `peers` are as they were when it went quiet
   ConfState conf;
   std::vector<PeerStatus> peers;  // leader only, itself included
 };
@@ -239,10 +240,20 @@ class RawNode {
   Timestamp PriorReadPromise() const;
   LeaseStatus LeaseAt(MonoTime now) const;
 
-  // Leader with every peer caught up, everything persisted and applied, nothing pending: the driver
-  // may stop ticking all replicas. Wake() before the next Tick.
-  bool CanQuiesce() const;
-  // Restarts the timers after a time without ticks.
+  // Quiescence (docs/design/raft.md): a quiet replica has no timers and says nothing. The group loses
+  // nothing but time: the leader's lease and read promise lapse, as after a silence.
+  //
+  // Leader: asks all members to go quiet, and goes quiet itself once all have. `absent` are not asked:
+  // their nodes are known to be down, and whoever knows of their return must Wake this replica.
+  // True if it begins to ask. False if it may not (something is under way or unacknowledged, a
+  // member is behind), or is asking. Given up when a member refuses, or does not agree within one
+  // election timeout.
+  bool Quiesce(const std::vector<ReplicaId>& absent, MonoTime now);
+  // Ticks do nothing. Step ends it, but for messages that belong to falling quiet; so do Campaign
+  // and TransferLeadership. Propose, ProposeConfChange and ReadIndex need Wake first.
+  bool IsQuiet() const;
+  // Ends quiescence, or the attempt at it: timers start anew; a leader speaks to all at once, a
+  // follower tells all that it is awake, which wakes them. Nothing for who is awake.
   void Wake(MonoTime now);
 
   GroupStatus GetStatus() const;

@@ -190,6 +190,8 @@ struct Message {
   // From the leader: it may serve reads up to here. In responses: the highest promise the sender
   // knows (B29).
   Timestamp read_promise;
+  // KHeartbeat: go quiet if your log ends at `commit` and nothing is under way. KHeartbeatResp: done.
+  bool quiesce = false;
 
   friend bool operator==(const Message&, const Message&) = default;
   template <class V>
@@ -209,6 +211,7 @@ struct Message {
     v(13, read_round);
     v(14, sent_at);
     v(15, read_promise);
+    v(16, quiesce);
   }
 };
 

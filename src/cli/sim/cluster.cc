@@ -133,6 +133,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
 // What the store of a life that ends did: proof that rare paths were taken (H4).
 void SimCluster::CountWork(const kv::StoreMetrics& metrics) {
   report_.Count("store: commands applied", metrics.commands_applied);
+  report_.Count("store: ranges that went quiet", metrics.times_quiet);
   report_.Count("store: splits", metrics.splits);
   report_.Count("store: RaftSnapshots installed", metrics.snapshots_installed);
   report_.Count("store: ambiguous results", metrics.ambiguous_results);
@@ -179,7 +180,7 @@ NodeId SimCluster::LeaseholderOf(std::string_view key) {
   for (const auto& [id, node] : nodes_) {
     Observe(id, [&, id = id](NodeLife& life) {
       for (const auto& range : life.store->ListRanges()) {
-        if (range.descriptor.ContainsKey(key) && range.lease_valid_here) holder = id;
+        if (range.descriptor.ContainsKey(key) && (range.lease_valid_here || range.lease_rests_here)) holder = id;
       }
     });
   }

@@ -93,7 +93,7 @@ class KvNode {
     store.store = StoreId(id_.value());
     store.seed = runtime_.random().Next();
     store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
-                                       .placement = placement_.get(),
+                                       .placement = placement_.get(), .liveness = membership_.get(),
                                        .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); }});
     client_->SetLocal(*store_);
     return OkStatus();

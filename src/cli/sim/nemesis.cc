@@ -272,7 +272,7 @@ void AdministerOnce(ClientEnv& env, SimCluster& cluster, const Workload& workloa
     // A lease is given away by its holder: a request for it has no key to be routed by.
     std::vector<kv::RangeDescriptor> held;
     for (const auto& range : env.life->store->ListRanges()) {
-      if (range.lease_valid_here && range.descriptor.replicas.size() > 1) held.push_back(range.descriptor);
+      if ((range.lease_valid_here || range.lease_rests_here) && range.descriptor.replicas.size() > 1) held.push_back(range.descriptor);
     }
     if (held.empty()) return;
     const auto& range = held[env.rng.Below(held.size())];

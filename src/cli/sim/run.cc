@@ -56,6 +56,10 @@ class Run {
     if (rng.Percent(40)) cluster.store.range_bytes_max = 8'000 + rng.Below(60'000);
     if (rng.Percent(50)) cluster.store.raft_log_entries_min = 4 + rng.Below(12);
     if (rng.Percent(40)) cluster.store.raft_log_bytes_max = 2'000 + rng.Below(30'000);
+    // Mostly so short that ranges go quiet between two requests, now and then as in production, rarely never.
+    const uint64_t quiesce = rng.Below(10);
+    if (quiesce < 7) cluster.store.quiesce_after = Duration(10ms) + Duration(int64_t(rng.Below(500'000'000)));
+    if (quiesce == 9) cluster.store.quiesce_after = Duration(0);
     return cluster;
   }
 

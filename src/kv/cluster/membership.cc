@@ -95,6 +95,11 @@ StatusOr<std::string> Membership::Handle(std::string_view bytes) {
   return wire::Encode(MessageForLocked(nullptr, runtime_.clock().MonoNow()));
 }
 
+void Membership::Receive(std::string_view bytes) {
+  GossipMessage message;
+  if (wire::Decode(bytes, message).ok()) Absorb(message);
+}
+
 GossipMessage Membership::MessageForLocked(const Peer* peer, MonoTime now) const {
   GossipMessage message;
   message.self = options_.self;
@@ -181,11 +186,14 @@ std::optional<NodeDescriptor> Membership::Find(NodeId node) const {
   return it == peers_.end() ? std::nullopt : std::optional(it->second.descriptor);
 }
 
-bool Membership::IsLive(NodeId node) const {
-  if (node == options_.self.node) return true;
+bool Membership::IsLive(NodeId node) const { return LifeOf(node).live; }
+
+NodeLife Membership::LifeOf(NodeId node) const {
+  if (node == options_.self.node) return {true, options_.self.started_at_ns};
   runtime::MutexLock lock(mutex_);
   const auto it = peers_.find(node);
-  return it != peers_.end() && LiveLocked(it->second, runtime_.clock().MonoNow());
+  if (it == peers_.end()) return {};
+  return {LiveLocked(it->second, runtime_.clock().MonoNow()), it->second.descriptor.started_at_ns};
 }
 
 std::optional<RangeDescriptor> Membership::FirstRange() const {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "kv/replica/raft_driver.h"
+#include "orrery/kv/api/node_liveness.h"
 #include "orrery/kv/api/sender.h"
 #include "orrery/kv/changes/command_sink.h"
 #include "orrery/kv/hlc/hybrid_clock.h"
@@ -19,6 +20,7 @@ struct ReplicaLimits {
   Duration lease_duration;
   Duration proposal_timeout;
   Duration push_delay;
+  Duration quiesce_after;  // 0: never
   uint64_t seed = 0;
   uint64_t command_bytes_max = 0;
   uint64_t scan_bytes_max = 0;
@@ -34,6 +36,8 @@ struct ReplicaCounters {
   std::atomic<uint64_t> splits{0};
   std::atomic<uint64_t> snapshots_sent{0};
   std::atomic<uint64_t> snapshots_installed{0};
+  std::atomic<uint64_t> times_quiet{0};
+  std::atomic<int64_t> leases{0};  // owned now, whether valid at this instant or resting
 };
 
 // Thread-safe unless a method says that it is called inside a driver cycle.
@@ -52,6 +56,11 @@ class ReplicaHost {
   virtual ReplicaCounters& counters() = 0;
   // Whether this store has less than its reserve free, as of the last tick.
   virtual bool DiskIsFull() const = 0;
+  // How the node is doing, as far as this one knows.
+  virtual NodeLife LifeOf(NodeId node) const = 0;
+  // Inside a cycle: the range has gone quiet, and needs no ticks; or it has woken.
+  enum class Quiet : uint8_t { kYes, kNo };
+  virtual void OnQuietChanged(Replica& replica, Quiet quiet) = 0;
   // What an earlier life of this store may have promised (B29).
   virtual Timestamp initial_read_promise() const = 0;
 

@@ -8,13 +8,19 @@ using runtime::MutexLock;
 
 void RaftDriver::Enqueue(std::shared_ptr<DrivenRange> range) {
   MutexLock lock(mutex_);
-  if (std::find(ready_.begin(), ready_.end(), range) == ready_.end()) ready_.push_back(std::move(range));
+  EnqueueLocked(std::move(range));
+}
+
+void RaftDriver::EnqueueLocked(std::shared_ptr<DrivenRange> range) {
+  if (std::exchange(range->enqueued_, true)) return;
+  ready_.push_back(std::move(range));
 }
 
 void RaftDriver::DriveOnce() {
   driving_ = true;
   auto ranges = std::move(ready_);
   ready_.clear();
+  for (const auto& range : ranges) range->enqueued_ = false;
   mutex_.Unlock();
   Cycle(std::move(ranges));
   mutex_.Lock();
@@ -118,9 +124,7 @@ void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   }
   for (auto& action : out.after) action();
   MutexLock lock(mutex_);
-  for (auto& range : again) {
-    if (std::find(ready_.begin(), ready_.end(), range) == ready_.end()) ready_.push_back(std::move(range));
-  }
+  for (auto& range : again) EnqueueLocked(std::move(range));
   for (auto& proposal : out.finished) {
     proposal->waiter.done = true;
     proposal->waiter.cv.NotifyOne();

@@ -64,6 +64,10 @@ class DrivenRange {
   virtual bool Finish(CycleOutput& out) = 0;
   // The engine failed: the store is lost.
   virtual void OnStoreFailure(const Status& status, CycleOutput& out) = 0;
+
+ private:
+  friend class RaftDriver;
+  bool enqueued_ = false;  // guarded by the driver's mutex
 };
 
 struct DriverMetrics {
@@ -99,6 +103,7 @@ class RaftDriver {
 
  private:
   void Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges);
+  void EnqueueLocked(std::shared_ptr<DrivenRange> range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DriveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status Persist(CycleOutput& out);

@@ -150,6 +150,7 @@ NodeId Replica::TakeMainGateway() {
 BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest& batch) {
   requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
   requests_by_gateway_[batch.header.gateway.value() % kGatewaysMax].fetch_add(1, std::memory_order_relaxed);
+  const ActiveRequest active(*this);
   BatchResponse response;
   if (ReadAtOnce(batch, response)) return response;
   const Status status = Execute(context, batch, response);
@@ -220,7 +221,7 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   for (int i = 0; i < kAttemptsMax; ++i) {
     RETURN_IF_ERROR(context.Check());
     if (IsLeaving()) RETURN_IF_ERROR(WaitForAdmission(context));
-    RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+    RETURN_IF_ERROR(AwaitLease(context));
     RETURN_IF_ERROR(CheckMayLock(batch));
     // T3: our clock is at or above the request's.
     const auto& header = batch.header;
@@ -616,7 +617,8 @@ Status Replica::CheckSpaceFor(const BatchRequest& batch) const {
 }
 
 Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord& record) {
-  RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
+  const ActiveRequest active(*this);
+  RETURN_IF_ERROR(AwaitLease(context));
   PushTxnRequest query;  // takes the latch on the record
   query.pushee = record.meta;
   BatchRequest batch;

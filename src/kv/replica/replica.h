@@ -51,6 +51,16 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::shared_ptr<const RangeDescriptor> descriptor() const;
   Lease lease() const;
   bool IsLeaseholder() const;       // the lease is ours and valid now
+  // Or ours and lapsed only because the range is quiet: a request here is served after a round to a quorum.
+  bool OwnsLease() const;
+  // Wakes the range if it is quiet. OK: the lease is valid; NotLeaseholder.
+  Status EnsureLease(const runtime::Context& context);
+  struct Rest {
+    bool quiet = false;
+    bool leads = false;
+    NodeId leader;  // the leader's node; none: not known
+  };
+  Rest rest() const;
   AppliedStateRecord applied_state() const;
   // As of the end of the last cycle that touched the range.
   raft::GroupStatus raft_status() const;
@@ -64,6 +74,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // Runs inside the next cycle, before messages and proposals.
   void Post(std::function<void(Replica&, CycleOutput&)> action);
   void Submit(std::shared_ptr<Proposal> proposal);
+  // Wakes a quiet range; with kLeaderIsGone the first of the remaining followers campaigns at once.
+  enum class WakeReason : uint8_t { kMemberIsBack, kLeaderIsGone };
+  void PostWake(WakeReason reason);
   // Proposes and waits: OK once applied; NotLeaseholder: certainly not executed; Ambiguous.
   Status ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal);
 
@@ -143,6 +156,27 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Wake(const Woken& woken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakePushers(const std::vector<PushWaiter*>& waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // replica_quiet.cc
+  class ActiveRequest {  // while it lives, the range does not go quiet
+   public:
+    explicit ActiveRequest(Replica& replica);
+    ~ActiveRequest();
+    ActiveRequest(const ActiveRequest&) = delete;
+    ActiveRequest& operator=(const ActiveRequest&) = delete;
+
+   private:
+    Replica& replica_;
+  };
+  void WakeForRequest();
+  Status AwaitLease(const runtime::Context& context);
+  // Inside a cycle.
+  bool AdmitWhileQuiet(RaftEnvelope& envelope, CycleOutput& out);
+  void MaybeQuiesce(MonoTime now);
+  bool NoteQuiet(CycleOutput& out);
+  bool LivesAreUnchanged() const;
+  bool IsFirstToCampaign() const;
+  void CampaignAsFollower(MonoTime now);
+
   // replica_raft.cc: inside a cycle.
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
   Status ProposeOne(Proposal& proposal);
@@ -156,6 +190,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMessageBatch>& out);
   std::optional<ReplicaDescriptor> PeerOf(ReplicaId peer) const;
   void UpdateServing(MonoTime now);
+  void NoteOwnership(bool owns);
   void StopServing();
 
   // replica_handover.cc: the lease goes on with its locks. Inside a cycle, but for the last two.
@@ -194,6 +229,12 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   std::atomic<int64_t> lease_start_wall_ns_{0};  // of our latest lease
   std::atomic<bool> closed_{false};            // the lease is leaving: nothing is admitted; written under mutex_
+
+  // Quiescence: the order of writing and reading these two between requests and the cycle counts (ActiveRequest).
+  std::atomic<int32_t> requests_active_{0};
+  std::atomic<bool> quiet_{false};
+  std::atomic<bool> owns_lease_{false};        // leader, under its own lease; what is valid, serving_until_ns_ says
+  std::atomic<bool> renewing_{false};          // owned, and a quorum is being asked after a time of quiet
 
   std::atomic<Space> space_{Space::kEnough};   // whether new data may be proposed
 
@@ -247,6 +288,10 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   };
   std::optional<Inherited> inherited_;  // for the lease that follows; in memory only, so a restart loses it
   bool truncation_proposed_ = false;
+  MonoTime last_work_;               // of a leader: when it last had a reason to be awake
+  bool was_quiet_ = false;           // as the store knows
+  // The nodes that the last quiescence rests on: of the leader, for it of all members; as they were then.
+  std::vector<std::pair<NodeId, NodeLife>> lives_;
   bool quarantined_ = false;
   bool dead_ = false;                // retired, as the cycle sees it
 };

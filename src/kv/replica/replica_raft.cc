@@ -46,6 +46,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
   applied_ = state_;
   raft_status_ = raft_->GetStatus();
   leader_contact_ = config.start_time;
+  last_work_ = config.start_time;
   log_bytes_ = log_.bytes();
   return OkStatus();
 }
@@ -109,6 +110,7 @@ void Replica::Collect(CycleOutput& out) {
     inbox = std::move(inbox_);
     inbox_ = Inbox{};
   }
+  if (raft_ && !(inbox.actions.empty() && inbox.proposals.empty())) raft_->Wake(out.now);
   for (auto& action : inbox.actions) action(*this, out);
   if (dead_ || quarantined_) {
     for (auto& proposal : inbox.proposals) {
@@ -127,14 +129,17 @@ void Replica::Collect(CycleOutput& out) {
       MutexLock lock(mutex_);
       leader_contact_ = out.now;
     }
+    if (!AdmitWhileQuiet(envelope, out)) continue;
     const Status status = raft_->Step(std::move(envelope.message), out.now);
     if (status.code() == Code::kDataLoss) return Quarantine(status, out);
   }
   if (inbox.tick) {
+    if (requests_since_tick_.load(std::memory_order_relaxed) > 0) last_work_ = out.now;
     RaisePromise();
     raft_->Tick(out.now);
     UpdateSpace(out);
     MaybeTruncate();
+    MaybeQuiesce(out.now);
   }
   ProposeAll(std::move(inbox.proposals), out);
   ContinueHandOver(out.now);
@@ -227,8 +232,9 @@ bool Replica::Finish(CycleOutput& out) {
   }
   UpdateServing(out.now);
   MaybeOpenAdmission(out.now);
+  const bool woken = NoteQuiet(out);
   MutexLock lock(inbox_mutex_);
-  return raft_->HasReady() || !inbox_.empty() || leaving_may_go_on || LeaseIsDue(out.now);
+  return woken || raft_->HasReady() || !inbox_.empty() || leaving_may_go_on || LeaseIsDue(out.now);
 }
 
 void Replica::OnStoreFailure(const Status& status, CycleOutput& out) {
@@ -431,6 +437,7 @@ void Replica::UpdateServing(MonoTime now) {
   const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
                     current_lease_.holder.replica == id_ && current_lease_.sequence != ended_lease_;
   const raft::LeaseStatus status = ours ? raft_->LeaseAt(now) : raft::LeaseStatus{};
+  NoteOwnership(status.held);
   if (!status.held) {
     if (serving_until_ns_.load(std::memory_order_relaxed) != 0) StopServing();
     return;
@@ -438,13 +445,22 @@ void Replica::UpdateServing(MonoTime now) {
   const bool more = status.promised_read_ts.wall_ns > promised_wall_ns_.load(std::memory_order_relaxed);
   promised_wall_ns_.store(status.promised_read_ts.wall_ns, std::memory_order_release);
   serving_until_ns_.store(status.valid_until.ns, std::memory_order_release);
-  if (more) {
+  const bool renewed = now < status.valid_until && renewing_.exchange(false);
+  if (more || renewed) {
     MutexLock lock(mutex_);
     promise_cv_.NotifyAll();
   }
 }
 
+void Replica::NoteOwnership(bool owns) {
+  if (owns_lease_.exchange(owns) != owns) host_.counters().leases.fetch_add(owns ? 1 : -1, std::memory_order_relaxed);
+  if (owns || !renewing_.exchange(false)) return;
+  MutexLock lock(mutex_);
+  promise_cv_.NotifyAll();  // the lease that was waited for is lost
+}
+
 void Replica::StopServing() {
+  NoteOwnership(false);
   serving_until_ns_.store(0, std::memory_order_release);
   promised_wall_ns_.store(0, std::memory_order_release);
   MutexLock lock(mutex_);

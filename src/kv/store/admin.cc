@@ -134,7 +134,7 @@ bool StoreImpl::IsAdmin(const BatchRequest& request) const {
 BatchResponse StoreImpl::SendAdmin(const runtime::Context& context, ReplicaPtr replica, const BatchRequest& request) {
   BatchResponse response;
   response.now = deps_.clock.Peek();
-  if (!replica->IsLeaseholder()) {
+  if (!replica->EnsureLease(context).ok()) {
     NotLeaseholderError error{replica->range(), {}};
     const auto descriptor = replica->descriptor();
     const ReplicaId leader = replica->raft_status().leader;
@@ -245,7 +245,7 @@ Status StoreImpl::ChangeDescriptor(const runtime::Context& context, const Replic
                                    const RangeDescriptor& from, const RangeDescriptor& to) {
   Status status;
   for (int i = 0; i < kCommitAttemptsMax; ++i) {
-    if (!replica->IsLeaseholder()) return AbortedError("the lease has moved");
+    if (!replica->EnsureLease(context).ok()) return AbortedError("the lease has moved");
     AdminTxn txn(*this, replica, from);
     status = txn.ConditionalPut(context, MetaKey(from.end), wire::Encode(to), wire::Encode(from));
     if (!status.ok()) {
@@ -266,7 +266,7 @@ Status StoreImpl::ChangeDescriptor(const runtime::Context& context, const Replic
 Status StoreImpl::WaitForCaughtUp(const runtime::Context& context, const ReplicaPtr& replica, ReplicaId learner) {
   const MonoTime limit = mono_clock().MonoNow() + kCatchUpTimeout;
   while (mono_clock().MonoNow() < limit) {
-    if (!replica->IsLeaseholder()) return AbortedError("the lease has moved");
+    if (!replica->EnsureLease(context).ok()) return AbortedError("the lease has moved");
     const auto status = replica->raft_status();
     for (const auto& peer : status.peers) {
       const bool close = peer.match.value() + 64 >= status.commit.value();

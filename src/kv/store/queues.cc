@@ -34,7 +34,9 @@ void StoreImpl::LookAtDisk() {
 void StoreImpl::RunTicks(const runtime::Context& context) {
   while (runtime_->scheduler().SleepFor(context, options_.tick_interval).ok()) {
     LookAtDisk();
-    for (const auto& replica : AllReplicas()) {
+    WatchNodes();
+    WakeSome();
+    for (const auto& replica : AwakeReplicas()) {
       replica->PostTick();
       driver_->Enqueue(replica);
     }
@@ -44,7 +46,7 @@ void StoreImpl::RunTicks(const runtime::Context& context) {
 
 void StoreImpl::RunQueues(const runtime::Context& context) {
   while (runtime_->scheduler().SleepFor(context, options_.queue_interval).ok()) {
-    for (const auto& replica : AllReplicas()) {
+    for (const auto& replica : NextToLookAfter()) {
       if (context.cancelled()) return;
       LookAfter(context, replica);
     }
@@ -54,7 +56,8 @@ void StoreImpl::RunQueues(const runtime::Context& context) {
 // Failures are met again at the next look: nothing here is urgent, and nothing depends on it for safety.
 void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& replica) {
   if (!replica->descriptor()) return;
-  if (!replica->IsLeaseholder()) {
+  if (!replica->OwnsLease()) {
+    if (replica->rest().quiet) return;  // at its leader's word, who has not been heard to be gone
     (void)MaybeRemoveReplica(context, replica).ok();
     return;
   }
@@ -89,9 +92,10 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
   }
   if (!deps_.placement) return OkStatus();
   PlacementQuestion question{*descriptor, replica->applied_state().stats.TotalBytes(), {}, replica->TakeMainGateway()};
-  for (const auto& peer : replica->raft_status().peers) {
+  const raft::GroupStatus status = replica->raft_status();
+  for (const auto& peer : status.peers) {
     const auto* r = descriptor->FindReplica(peer.id);
-    if (r && (peer.recently_active || peer.id == replica->id())) question.active_voters.push_back(r->node);
+    if (r && IsActive(peer, *r, status.quiet)) question.active_voters.push_back(r->node);
   }
   const PlacementAction action = deps_.placement->Decide(question);
   if (action.add || action.remove) {
@@ -261,7 +265,7 @@ Status StoreImpl::RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replic
     out.sync = true;
     replica->Retire(out);
     MutexLock lock(mutex_);
-    replicas_.erase(range.value());
+    Forget(range);
   });
   driver_->Drive();
   return OkStatus();

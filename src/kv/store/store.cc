@@ -59,6 +59,7 @@ StoreImpl::StoreImpl(const StoreOptions& options, StoreDeps deps) : options_(opt
   limits_.lease_duration = options.lease_duration;
   limits_.proposal_timeout = options.proposal_timeout;
   limits_.push_delay = options.push_delay;
+  limits_.quiesce_after = deps_.liveness ? options.quiesce_after : Duration(0);
   limits_.seed = options.seed;
   limits_.command_bytes_max = options.command_bytes_max;
   limits_.scan_bytes_max = options.scan_bytes_max;
@@ -138,18 +139,7 @@ Status StoreImpl::LoadReplicas() {
 
 void StoreImpl::Stop(StopMode mode) {
   if (!tasks_) return;
-  if (mode == StopMode::kDrain) {
-    for (const auto& replica : AllReplicas()) {
-      const auto descriptor = replica->descriptor();
-      if (!descriptor || !replica->IsLeaseholder()) continue;
-      for (const auto& peer : replica->raft_status().peers) {
-        const auto* to = descriptor->FindReplica(peer.id);
-        if (!to || to->node == options_.node || !peer.recently_active || peer.learner) continue;
-        (void)AdminTransferLease(*context_, replica, to->node, LeaseMove::kRequired).ok();
-        break;
-      }
-    }
-  }
+  if (mode == StopMode::kDrain) HandOverLeases();
   driver_->Stop();
   outgoing_->Close();
   tasks_->Cancel();
@@ -176,7 +166,15 @@ std::vector<StoreImpl::ReplicaPtr> StoreImpl::AllReplicas() const {
 
 void StoreImpl::Insert(ReplicaPtr replica) {
   MutexLock lock(mutex_);
+  Forget(replica->range());
+  awake_[replica->range().value()] = replica;
   replicas_[replica->range().value()] = std::move(replica);
+}
+
+void StoreImpl::Forget(RangeId range) {
+  replicas_.erase(range.value());
+  awake_.erase(range.value());
+  quiet_.erase(range.value());
 }
 
 BatchResponse StoreImpl::Send(const runtime::Context& context, const BatchRequest& request) {
@@ -233,6 +231,7 @@ std::vector<RangeStatus> StoreImpl::ListRanges() const {
     status.descriptor = *descriptor;
     status.lease = replica->lease();
     status.lease_valid_here = replica->IsLeaseholder();
+    status.lease_rests_here = !status.lease_valid_here && replica->OwnsLease();
     status.raft = replica->raft_status();
     const AppliedStateRecord applied = replica->applied_state();
     status.stats = applied.stats;
@@ -245,10 +244,13 @@ std::vector<RangeStatus> StoreImpl::ListRanges() const {
 
 StoreMetrics StoreImpl::GetMetrics() const {
   StoreMetrics metrics;
-  for (const auto& replica : AllReplicas()) {
-    ++metrics.range_count;
-    metrics.lease_count += replica->IsLeaseholder();
+  {
+    MutexLock lock(mutex_);
+    metrics.range_count = replicas_.size();
+    metrics.quiet_count = quiet_.size();
   }
+  metrics.lease_count = uint64_t(std::max<int64_t>(0, counters_.leases));
+  metrics.times_quiet = counters_.times_quiet;
   metrics.commands_applied = counters_.commands_applied;
   metrics.raft_groups_synced = driver_->metrics().groups_synced;
   metrics.entries_synced = driver_->metrics().entries_synced;

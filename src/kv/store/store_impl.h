@@ -1,7 +1,9 @@
 // StoreImpl: the parts of a Store. store.cc serves, messages.cc speaks raft with other stores, snapshot.cc moves
-// RaftSnapshots, admin.cc changes ranges, queues.cc looks after them, bootstrap.cc makes the first ones.
+// RaftSnapshots, admin.cc changes ranges, queues.cc looks after them, quiet.cc
+// knows which of them sleep, bootstrap.cc makes the first ones.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -59,6 +61,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   const ReplicaLimits& limits() const override { return limits_; }
   ReplicaCounters& counters() override { return counters_; }
   bool DiskIsFull() const override { return disk_full_.load(std::memory_order_relaxed); }
+  NodeLife LifeOf(NodeId node) const override;
+  void OnQuietChanged(Replica& replica, Quiet quiet) override;
   Timestamp initial_read_promise() const override { return initial_read_promise_; }
   void OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then, LockHandover locks,
                       CycleOutput& out) override;
@@ -76,8 +80,11 @@ class StoreImpl final : public Store, public ReplicaHost {
   void RunInCycle(std::function<void(CycleOutput&)> action);
 
   ReplicaPtr Find(RangeId range) const;
-  std::vector<ReplicaPtr> AllReplicas() const;
+  std::vector<ReplicaPtr> AllReplicas() const;    // in order of range id, as the two below
+  std::vector<ReplicaPtr> AwakeReplicas() const;
+  std::vector<ReplicaPtr> QuietReplicas() const;
   void Insert(ReplicaPtr replica);
+  void Forget(RangeId range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status LoadReplicas();
   // Inside a cycle: a replica without data, made because a peer speaks to it. Null if it may not be (B21).
   ReplicaPtr MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out);
@@ -113,6 +120,16 @@ class StoreImpl final : public Store, public ReplicaHost {
   bool BeginChange(RangeId range);
   void EndChange(RangeId range);
 
+  // quiet.cc
+  void WatchNodes();
+  void OnNodeChanged(NodeId node, NodeLife before, NodeLife now);
+  void WakeSome();
+  std::vector<ReplicaPtr> NextToLookAfter();
+  void HandOverLeases();
+
+  // Whether a leader's peer takes part: the leader hears from it; or the range is quiet, and the peer's node lives.
+  bool IsActive(const raft::PeerStatus& peer, const ReplicaDescriptor& replica, bool quiet) const;
+
   // queues.cc
   void LookAtDisk();
   void RunTicks(const runtime::Context& context);
@@ -143,6 +160,11 @@ class StoreImpl final : public Store, public ReplicaHost {
 
   mutable runtime::Mutex mutex_{"store"};
   absl::flat_hash_map<uint64_t, ReplicaPtr> replicas_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, ReplicaPtr> awake_ ABSL_GUARDED_BY(mutex_);  // together all of replicas_
+  std::map<uint64_t, ReplicaPtr> quiet_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, NodeLife> lives_ ABSL_GUARDED_BY(mutex_);      // of nodes that quiet ranges rest on, as last seen
+  uint64_t next_quiet_look_ ABSL_GUARDED_BY(mutex_) = 0;          // the walk over quiet ranges goes on here
+  size_t hurried_looks_ ABSL_GUARDED_BY(mutex_) = 0;              // of that walk, as nodes have changed
   std::set<uint64_t> changing_ ABSL_GUARDED_BY(mutex_);          // ranges with an administrative change (R9)
   std::map<uint64_t, MonoTime> collected_ ABSL_GUARDED_BY(mutex_);  // when garbage was last looked for
   std::map<uint64_t, MonoTime> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
@@ -156,6 +178,10 @@ class StoreImpl final : public Store, public ReplicaHost {
   };
   std::map<uint64_t, Incoming> incoming_ ABSL_GUARDED_BY(mutex_);  // by range
   std::set<std::pair<uint64_t, uint64_t>> sending_ ABSL_GUARDED_BY(mutex_);  // (range, replica) of snapshots under way
+
+  // Of the task of the ticks: quiet ranges to wake, a few at each tick.
+  std::deque<std::pair<ReplicaPtr, Replica::WakeReason>> to_wake_;
+  size_t wakes_per_tick_ = 0;
 
   Timestamp promise_bound_;  // on disk; belongs to the driver's cycle
 };

@@ -246,6 +246,13 @@ std::string Interaction::Requests(const transcript::Command& command) {
     return Said(At(command).raw->TransferLeadership(ReplicaId(command.GetUint("to")), now_));
   }
   if (name == "read-index") return Said(At(command).raw->ReadIndex(command.GetUint("context")));
+  if (name == "quiesce") {
+    return At(command).raw->Quiesce(Ids(command, "absent"), now_) ? "asking" : "refused";
+  }
+  if (name == "wake") {
+    At(command).raw->Wake(now_);
+    return "ok";
+  }
   if (name == "set-promise") {
     At(command).raw->SetReadPromise({int64_t(command.GetUint("ts")), 0});
     return "ok";
@@ -314,7 +321,8 @@ std::string Interaction::Inspect(const transcript::Command& command) {
       const GroupStatus s = node.raw->GetStatus();
       out += " " + std::string(RoleName(s.role)) + " term=" + ToString(s.term) +
              " leader=" + ToString(s.leader) + " vote=" + ToString(s.vote) +
-             " commit=" + ToString(s.commit) + " last=" + ToString(s.last_index) + "\n";
+             " commit=" + ToString(s.commit) + " last=" + ToString(s.last_index) +
+             (s.quiet ? " quiet\n" : "\n");
     }
     return out;
   }

@@ -49,6 +49,24 @@ void Cluster::FillDisk(NodeId node) {
 }
 void Cluster::FreeDisk(NodeId node) { nodes_[node].engine->AnswerCheckSpaceWith(OkStatus()); }
 
+NodeLife TestLiveness::LifeOf(NodeId node) const {
+  const auto it = cluster_.nodes_.find(node);
+  if (it == cluster_.nodes_.end()) return {};
+  if (cluster_.options_.nodes_are_blind) return {true, 1};
+  return {it->second.store != nullptr, it->second.incarnation};
+}
+
+bool Cluster::AllQuiet() {
+  uint64_t ranges = 0;
+  for (const auto& [id, node] : nodes_) {
+    if (!node.store) continue;
+    const StoreMetrics metrics = node.store->GetMetrics();
+    if (metrics.quiet_count != metrics.range_count) return false;
+    ranges += metrics.range_count;
+  }
+  return ranges > 0;
+}
+
 Store* Cluster::store(NodeId node) { return nodes_[node].store; }
 
 void Cluster::Main(const Context& context, NodeId id) {
@@ -72,7 +90,10 @@ void Cluster::Main(const Context& context, NodeId id) {
   options.range_bytes_max = options_.range_bytes_max;
   options.raft_log_bytes_max = options_.raft_log_bytes_max;
   options.raft_log_entries_min = options_.raft_log_entries_min;
-  StoreDeps deps{cached, clock, sender, options_.replication ? &placement : nullptr, nullptr, {}};
+  options.quiesce_after = options_.quiesce_after;
+  const TestLiveness liveness(*this);
+  StoreDeps deps{.engine = cached, .clock = clock, .sender = sender, .liveness = &liveness};
+  if (options_.replication) deps.placement = &placement;
   auto store = Store::Create(options, deps);
   auto& transport = runtime.transport();
   transport.ServeOneWay(Method::kRaftMessages, [&](const Context& c, NodeId from, std::string_view message) {
@@ -98,6 +119,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   ORRERY_ASSERT(listening.ok(), listening.status().ToString());
   for (const auto& [peer, unused] : nodes_) transport.SetAddress(peer, runtime::Simulator::RpcAddress(peer));
   node.engine = &engine;
+  ++node.incarnation;
   node.store = store.get();
   node.clock = &clock;
   (void)runtime.scheduler().SleepUntil(context, MonoTime::Infinite()).ok();
@@ -123,13 +145,17 @@ BatchResponse Cluster::Send(const Context& context, BatchRequest batch) {
       for (const auto& status : node.store->ListRanges()) {
         if (!status.descriptor.ContainsKey(key)) continue;
         if (!best || best->generation < status.descriptor.generation) best = status.descriptor;
-        if (status.lease_valid_here) holder = id;
+        if (status.lease_valid_here || status.lease_rests_here) holder = id;
       }
     }
     if (best) {
       batch.header.range = best->range;
       batch.header.generation = best->generation;
-      const NodeId to = hint && best->FindNode(hint) ? hint : holder ? holder : best->replicas.front().node;
+      NodeId to = hint && best->FindNode(hint) && store(hint) ? hint : holder ? holder : NodeId();
+      for (const auto& r : best->replicas) {
+        if (!to && store(r.node)) to = r.node;
+      }
+      if (!to) to = best->replicas.front().node;
       hint = {};
       auto bytes = context.runtime().transport().Call(context.WithTimeout(6s), to, Method::kKvBatch, wire::Encode(batch));
       response = {};
@@ -202,7 +228,7 @@ NodeId Cluster::LeaseholderOf(const std::string& key) {
   for (const auto& [id, node] : nodes_) {
     if (!node.store) continue;
     for (const auto& status : node.store->ListRanges()) {
-      if (status.descriptor.ContainsKey(key) && status.lease_valid_here) return id;
+      if (status.descriptor.ContainsKey(key) && (status.lease_valid_here || status.lease_rests_here)) return id;
     }
   }
   return {};

@@ -27,6 +27,16 @@ class TestSender final : public Sender {
   Cluster& cluster_;
 };
 
+// What the nodes know of each other: the truth, at once; or that all live, whatever happens.
+class TestLiveness final : public NodeLiveness {
+ public:
+  explicit TestLiveness(const Cluster& cluster) : cluster_(cluster) {}
+  NodeLife LifeOf(NodeId node) const override;
+
+ private:
+  const Cluster& cluster_;
+};
+
 class FixedPlacement final : public PlacementPolicy {
  public:
   explicit FixedPlacement(Cluster& cluster) : cluster_(cluster) {}
@@ -42,6 +52,8 @@ struct ClusterOptions {
   uint64_t range_bytes_max = 256ull << 20;
   uint64_t raft_log_entries_min = 64;
   uint64_t raft_log_bytes_max = 16ull << 20;
+  Duration quiesce_after{0};
+  bool nodes_are_blind = false;  // they take each other for alive
   uint64_t replication = 0;  // the placement policy brings ranges to this many replicas; 0: no policy
 };
 
@@ -70,6 +82,8 @@ class Cluster {
   Status CheckReplicasAgree(const runtime::Context& context);
 
   Store* store(NodeId node);
+  // Every replica of every range on the nodes that are up; no replica at all is no quiet.
+  bool AllQuiet();
   void FillDisk(NodeId node);  // no room for new data; the reserve is left
   void FreeDisk(NodeId node);
   StoreId StoreOf(NodeId node) { return nodes_[node].store_id; }
@@ -79,6 +93,7 @@ class Cluster {
 
  private:
   friend class TestSender;
+  friend class TestLiveness;
   struct Node {
     StoreId store_id;
     storage::MemEngineImage image;
@@ -86,6 +101,7 @@ class Cluster {
     Store* store = nullptr;
     HybridClock* clock = nullptr;
     bool bootstrapped = false;
+    int64_t incarnation = 0;
   };
   void Main(const runtime::Context& context, NodeId id);
 

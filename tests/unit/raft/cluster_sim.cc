@@ -51,6 +51,7 @@ void ClusterSim::Start(Node& node) {
   node.conf = node.disk.conf;
   node.writes.clear();
   node.to_apply.clear();
+  node.was_quiet = false;
   node.seen_commit = RaftIndex();
   Config config{.id = node.id, .applied = node.applied, .start_time = NowOf(node), .seed = rng_(),
                 .start_mode = node.lives++ == 0 ? StartMode::kFresh : StartMode::kRestarted,
@@ -86,7 +87,7 @@ void ClusterSim::Step() {
     if (node.raw && node.paused_until <= time_) Work(node);
   }
   CheckLeases();
-  if (Chance(0.4)) RandomRequest();
+  if (time_ >= calm_until_ && Chance(0.4)) RandomRequest();
   if (faults_) Faults();
 }
 
@@ -132,10 +133,31 @@ void ClusterSim::SendAll(std::vector<Message>& messages) {
 
 void ClusterSim::Work(Node& node) {
   if (Chance(0.3)) node.raw->Tick(NowOf(node));
+  Rest(node);
   if (node.raw->HasReady() && Chance(0.7)) TakeReady(node);
   while (!node.writes.empty() && !Chance(slow_disk_)) CompleteWrite(node);
   while (!node.to_apply.empty() && !Chance(faults_ ? slow_apply_ : 0.1)) ApplyOne(node);
   if (Chance(0.004)) Compact(node);
+}
+
+// The driver's part in quiescence: a leader without work asks for it, now and then leaving out who seems to be
+// down; whoever finds his leader dead is woken, and sometimes somebody for no reason.
+void ClusterSim::Rest(Node& node) {
+  const GroupStatus status = node.raw->GetStatus();
+  if (status.quiet != node.was_quiet) {
+    node.was_quiet = status.quiet;
+    if (status.quiet) ++(status.role == Role::kLeader ? counts_.quiet_leaders : counts_.quiet_followers);
+  }
+  if (status.quiet) {
+    const bool orphan = status.role != Role::kLeader && !nodes_[status.leader.value() - 1].raw;
+    if (Chance(orphan ? 0.05 : faults_ ? 0.002 : 0.0005)) node.raw->Wake(NowOf(node));
+  } else if (status.role == Role::kLeader && time_ < calm_until_ && Chance(0.1)) {
+    std::vector<ReplicaId> absent;
+    for (const Node& other : nodes_) {
+      if (!other.raw && Chance(0.9)) absent.push_back(other.id);
+    }
+    if (!node.raw->Quiesce(absent, NowOf(node))) ++counts_.quiet_refusals;
+  }
 }
 
 void ClusterSim::TakeReady(Node& node) {
@@ -254,6 +276,10 @@ void ClusterSim::RandomRequest() {
 }
 
 void ClusterSim::RequestOnLeader(Node& node) {
+  if (node.raw->IsQuiet()) {
+    if (Chance(0.7)) return;
+    node.raw->Wake(NowOf(node));
+  }
   const double dice = double(Below(1000)) / 1000;
   if (dice < 0.5) {
     (void)node.raw->Propose(std::to_string(next_payload_++) + std::string(Below(60), 'x'));
@@ -331,6 +357,7 @@ void ClusterSim::Faults() {
       }
     }
   }
+  if (Chance(0.003)) calm_until_ = time_ + int64_t(Below(600 * kMs));
   if (Chance(0.003)) loss_ = Chance(0.5) ? 0.3 : 0.01;
   if (Chance(0.003)) slow_disk_ = Chance(0.3) ? 0.97 : 0.3;
   if (Chance(0.01)) {
@@ -344,6 +371,7 @@ void ClusterSim::Faults() {
 
 void ClusterSim::Heal() {
   faults_ = false;
+  calm_until_ = 0;
   loss_ = 0;
   slow_disk_ = 0.1;
   cut_.clear();

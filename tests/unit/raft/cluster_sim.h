@@ -25,6 +25,7 @@ struct SimCounts {
   int64_t elections = 0, applied = 0, conf_changes = 0, joint = 0, snapshots = 0, crashes = 0,
           transfers = 0;
   int64_t lease_reads = 0, index_reads = 0, truncations = 0, takeovers_after_reads = 0;
+  int64_t quiet_leaders = 0, quiet_followers = 0, quiet_refusals = 0;
 };
 
 class ClusterSim {
@@ -65,6 +66,7 @@ class ClusterSim {
     int64_t offset = 0;
     int lives = 0;
     int64_t paused_until = 0;
+    bool was_quiet = false;
   };
   struct Seen {
     RaftTerm previous_term;
@@ -84,6 +86,7 @@ class ClusterSim {
   void SendAll(std::vector<Message>& messages);
   void RandomRequest();
   void RequestOnLeader(Node& node);
+  void Rest(Node& node);
   void ProposeMembership(Node& node);
   void Compact(Node& node);
   void Faults();
@@ -120,6 +123,7 @@ class ClusterSim {
   double membership_chance_ = 0.05;
   double campaign_chance_ = 0.01;
   double slow_apply_ = 0.3;
+  int64_t calm_until_ = 0;  // no requests: groups fall quiet
   bool faults_ = true;
   uint32_t rate_error_ppm_ = 10'000;
   uint64_t next_payload_ = 1;

@@ -25,7 +25,9 @@ TEST(RandomCluster, InvariantsHoldUnderFaults) {
             << " snapshots=" << counts.snapshots << " crashes=" << counts.crashes
             << " transfers=" << counts.transfers << " lease_reads=" << counts.lease_reads
             << " index_reads=" << counts.index_reads << " truncations=" << counts.truncations
-            << " takeovers_after_reads=" << counts.takeovers_after_reads << "\n";
+            << " takeovers_after_reads=" << counts.takeovers_after_reads
+            << " quiet_leaders=" << counts.quiet_leaders << " quiet_followers=" << counts.quiet_followers
+            << " quiet_refusals=" << counts.quiet_refusals << "\n";
   if (end - begin < 100) return;
   // Not vacuous (H4).
   EXPECT_GT(counts.elections, 500);
@@ -37,6 +39,8 @@ TEST(RandomCluster, InvariantsHoldUnderFaults) {
   EXPECT_GT(counts.lease_reads, 10'000);
   EXPECT_GT(counts.index_reads, 1'000);
   EXPECT_GT(counts.takeovers_after_reads, 100);
+  EXPECT_GT(counts.quiet_leaders, 200);
+  EXPECT_GT(counts.quiet_followers, 300);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "orrery/base/status_or.h"
 #include "orrery/base/time.h"
 #include "orrery/kv/api/descriptor.h"
+#include "orrery/kv/api/node_liveness.h"
 #include "orrery/runtime/runtime.h"
 
 namespace orrery::kv {
@@ -68,20 +69,23 @@ struct MembershipHooks {
   std::function<void(const Status&)> on_clock_fault;                       // T2: this node must stop
 };
 
-class Membership {
+class Membership final : public NodeLiveness {
  public:
   // Collaborators outlive it. Registers the handlers of Method::kGossip: construct before the transport starts,
   // or route to Handle* from handlers of your own (`register_handlers` is the caller's choice through Serve).
   Membership(runtime::Runtime& runtime, MembershipOptions options, MembershipHooks hooks);
 
-  // One handler serves both ways: the answer to a call, ignored for a one-way message.
+  // A call's, with its answer.
   StatusOr<std::string> Handle(std::string_view message);
+  // A one-way message's. Malformed ones say nothing.
+  void Receive(std::string_view message);
   // The gossip task: until the group's context ends.
   void Start(runtime::TaskGroup& group);
 
   std::vector<NodeState> Nodes() const;  // by node id, this one included
   std::optional<NodeDescriptor> Find(NodeId node) const;
   bool IsLive(NodeId node) const;
+  NodeLife LifeOf(NodeId node) const override;
   NodeId self() const { return options_.self.node; }
 
   // Range 1: where all addressing begins. Higher generations win.

@@ -15,6 +15,7 @@
 #include "orrery/base/status_or.h"
 #include "orrery/base/time.h"
 #include "orrery/kv/api/descriptor.h"
+#include "orrery/kv/api/node_liveness.h"
 #include "orrery/kv/api/sender.h"
 #include "orrery/kv/changes/command_sink.h"
 #include "orrery/kv/store/placement_policy.h"
@@ -38,6 +39,9 @@ struct StoreOptions {
   Duration heartbeat_interval = 200ms;
   Duration lease_duration = 800ms;
   uint64_t seed = 0;  // of election jitter
+  // A range without requests for this long goes quiet: no ticks, no messages, and no lease until somebody asks.
+  // Needs StoreDeps::liveness. 0: never.
+  Duration quiesce_after = 2s;
 
   // Limits (named, so that every queue has one).
   uint64_t range_bytes_max = 256ull << 20;      // a larger range is split
@@ -61,6 +65,7 @@ struct StoreDeps {
   HybridClock& clock;
   Sender& sender;                        // for requests that replicas send themselves: push, resolve, meta
   PlacementPolicy* placement = nullptr;  // null: replicas stay where they are
+  const NodeLiveness* liveness = nullptr;  // null: no range goes quiet, as nobody would tell of a leader's death
   CommandSink* changes = nullptr;        // null: nobody follows
   // Called, from any task, with each new descriptor of range 1 that this store knows: gossip spreads it.
   std::function<void(const RangeDescriptor&)> on_first_range;
@@ -72,6 +77,7 @@ struct RangeStatus {
   RangeDescriptor descriptor;
   Lease lease;
   bool lease_valid_here = false;
+  bool lease_rests_here = false;  // held here, and not valid only because the range is quiet: the next request renews it
   raft::GroupStatus raft;
   storage::MvccStats stats;
   uint64_t raft_log_bytes = 0;
@@ -80,7 +86,9 @@ struct RangeStatus {
 
 struct StoreMetrics {
   uint64_t range_count = 0;
-  uint64_t lease_count = 0;
+  uint64_t lease_count = 0;    // valid or resting
+  uint64_t quiet_count = 0;    // replicas that cost nothing at present
+  uint64_t times_quiet = 0;    // replicas have gone quiet
   uint64_t commands_applied = 0;
   uint64_t raft_groups_synced = 0;     // synced batches
   uint64_t entries_synced = 0;         // entries in them: the ratio is the group commit's size
