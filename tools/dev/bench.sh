@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
+# ./dev bench NAME, ./dev profile NAME: builds, installs the peer, and runs tools/bench/bench.py, which knows the names.
 set -euo pipefail
 . "$ROOT/tools/dev/lib.sh"
 PRESET=${ORRERY_PRESET:-release}
-usage="usage: ./dev bench oltp [options]     (./dev bench oltp --help lists them)
-Runs pgbench on this server and on PostgreSQL 15 in turn, on this machine, with the same durability, and prints the ratio."
-name=""
-[ $# -gt 0 ] && { name=$1; shift; }
-case $name in
+script=$ROOT/tools/bench/bench.py
+profile=() extra=() targets=(dbserver dbctl)
+[ "${1:-}" = --profile ] && { profile=(--profile) extra+=(linux-perf); shift; }
+case " $* " in "  " | *" --help "* | *" -h "*) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;; esac
+case ${1:-} in
+  sysbench | cluster) extra+=(sysbench) ;;
   oltp) ;;
-  -h | --help | "") echo "$usage"; exit 0 ;;
-  *) die "there is no benchmark '$name' (try ./dev bench --help)" ;;
+  *) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;;
 esac
-case " $* " in *" --help "* | *" -h "*) exec /usr/bin/python3 "$ROOT/tools/bench/$name.py" --help ;; esac
+ensure_packages "${extra[@]}"
 if [ -z "${ORRERY_BIN:-}" ]; then
-  ensure_packages
-  build "$PRESET" dbserver dbctl
+  build "$PRESET" "${targets[@]}"
   export ORRERY_BIN="$ROOT/build/$PRESET/bin"
 fi
-exec /usr/bin/python3 "$ROOT/tools/bench/$name.py" "$@"
+PYTHONDONTWRITEBYTECODE=1 exec /usr/bin/python3 "$script" "${profile[@]}" "$@"

@@ -19,12 +19,12 @@ PACKAGES=(g++ cmake ninja-build ccache mold pkg-config git ca-certificates
   nlohmann-json3-dev libboost-dev libboost-context-dev libre2-dev libgtest-dev
   postgresql-15 postgresql-client-15 python3 procps iproute2 curl tzdata util-linux e2fsprogs)
 
-# Installs what is missing; quick and silent when nothing is.
+# Installs what is missing of these and of the packages named; quick and silent when nothing is.
 ensure_packages() {
   local missing=() p
   local have
   have=$(dpkg-query -W -f='${Status} ${binary:Package}\n' 2>/dev/null | sed -n 's/^install ok installed //p' | sed 's/:.*//')
-  for p in "${PACKAGES[@]}"; do
+  for p in "${PACKAGES[@]}" "$@"; do
     grep -qxF -- "$p" <<<"$have" || missing+=("$p")
   done
   [ ${#missing[@]} -eq 0 ] && return 0

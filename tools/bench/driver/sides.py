@@ -1,4 +1,4 @@
-"""The two sides of a comparison: this server and PostgreSQL 15, with the same durability, both over TCP.
+"""The sides of a comparison: this server and its peers, with the same durability, all over TCP on loopback.
 
 A side knows how to start, how to show that its settings make commits durable, how many syncs it did, and which
 processes its CPU time is that of.
@@ -6,14 +6,13 @@ processes its CPU time is that of.
 
 import os
 import shutil
-import time
 
 from harness import processes
 from harness.run import check
 from harness.servers import Cluster, PostgresServer
 
 # Room enough that PostgreSQL is not slowed by its small defaults; durability is what it is by default, and is checked.
-POSTGRES_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connections=200", "fsync=on", "synchronous_commit=on",
+POSTGRES_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connections=300", "fsync=on", "synchronous_commit=on",
                      "full_page_writes=on", "wal_level=replica", "max_wal_senders=8", "hot_standby=on")
 
 
@@ -22,11 +21,16 @@ class Orrery:
 
     def __init__(self, run, node_count):
         self.cluster = Cluster(run, node_count, "orrerydb")
-        self.port = None
+        self.port, self.ports, self.all_ports = None, [], []
+        self.syncs_a_commit = node_count // 2 + 1  # of all nodes: a majority
 
     def start(self):
         self.cluster.up()
-        self.port = self.cluster.nodes[1].port
+        self.ports = self.all_ports = [node.port for node in self.cluster.nodes.values()]
+        self.port = self.ports[0]
+
+    def session(self):
+        return self.cluster.session(1, 60)
 
     def pids(self):
         return [node.pid for node in self.cluster.nodes.values()]
@@ -61,6 +65,9 @@ class Postgres:
         self.primary = PostgresServer(run, 1, name, base, POSTGRES_SETTINGS)
         self.standbys = [PostgresServer(run, 1, f"{name}-standby{k}", base + k, POSTGRES_SETTINGS) for k in (1, 2)][: node_count - 1]
         self.port = self.primary.base_port
+        self.all_ports = [server.base_port for server in (self.primary, *self.standbys)]
+        self.ports = [self.port]  # where reads are current: a standby's may be old
+        self.syncs_a_commit = 1   # of the primary, which alone counts them; the standbys' are what synchronous_commit waits for
 
     def start(self):
         self.primary.up()
@@ -87,6 +94,9 @@ class Postgres:
         with self.primary.session(1) as session:
             return int(session.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum' AND state = 'streaming'"))
 
+    def session(self):
+        return self.primary.session(1, 60)
+
     def pids(self):
         return [pid for server in (self.primary, *self.standbys) for pid in processes.tree(server.nodes[1].pid)]
 
@@ -112,17 +122,3 @@ class Postgres:
     def stop(self):
         for server in (*self.standbys, self.primary):
             server.down()
-
-
-class Meter:
-    """CPU seconds and syncs of one side between its making and `read`."""
-
-    def __init__(self, side):
-        self._side = side
-        self._cpu, self._syncs = processes.cpu_seconds(side.pids()), side.sync_count()
-
-    def read(self):
-        time.sleep(0.3)  # ended backends are counted once their parent has reaped them
-        cpu = processes.cpu_seconds(self._side.pids()) - self._cpu
-        syncs = self._side.sync_count()
-        return cpu, (None if syncs is None or self._syncs is None else syncs - self._syncs)
