@@ -20,6 +20,11 @@ int IntegerWidth(Oid type) {
   return type == oid::kInt8 ? 8 : 0;
 }
 
+// Whether keys order values of both types alike. Integers of all widths are the same in keys, also beyond the column's.
+bool OrderedAsKeys(Oid a, Oid b) {
+  return a == b || (IsText(a) && IsText(b)) || (IntegerWidth(a) != 0 && IntegerWidth(b) != 0);
+}
+
 struct Comparison {
   ColumnId column = 0;
   std::string_view op;  // "=", "<", "<=", ">", ">=", as seen from the column
@@ -130,9 +135,7 @@ class Matcher {
       if (used_[i]) continue;
       const auto comparison = AsComparison(conjuncts_[i], columns_);
       if (!comparison || comparison->column != column || comparison->op == "=") continue;
-      // A bound of a wider type may lie outside the column's: such a comparison stays a filter.
-      const bool same = comparison->value->type.oid == type || (IsText(type) && IsText(comparison->value->type.oid));
-      if (!same) continue;
+      if (!OrderedAsKeys(comparison->value->type.oid, type)) continue;
       const bool lower = comparison->op[0] == '>';
       if (lower ? bounds.lower != nullptr : bounds.upper != nullptr) continue;
       (lower ? bounds.lower : bounds.upper) = comparison->value;
