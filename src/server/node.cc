@@ -215,7 +215,8 @@ Status NodeImpl::StartSql(const runtime::Context& context, runtime::TaskGroup& g
   time_zones_ = std::make_unique<sql::TimeZoneDatabase>([this](std::string_view name) {
     return runtime_.file_system().ReadFile("/usr/share/zoneinfo/" + std::string(name));
   });
-  catalog_ = sql::NewCatalog(context, client_->database(), {.node = self_.node});
+  // A schema change waits this long for the tables that a lost node had in use.
+  catalog_ = sql::NewCatalog(context, client_->database(), {.node = self_.node, .lease_duration = 20s});
   RETURN_IF_ERROR(catalog_->Start(context));
   sql::SqlServices services{.database = client_->database(), .catalog = *catalog_, .functions = *functions_,
                             .time_zones = time_zones_.get(), .node = self_.node};
