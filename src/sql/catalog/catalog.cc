@@ -120,8 +120,15 @@ void CatalogImpl::Work(const runtime::Context& context) {
     Job job{};
     {
       runtime::MutexLock lock(mutex_);
-      if (!runtime::WaitUntil(context, mutex_, wake_, [&] { return stopping_ || !jobs_.empty(); }).ok()) return;
-      if (stopping_) return;
+      const runtime::Context limited = context.WithTimeout(leases_.look_interval());
+      (void)runtime::WaitUntil(limited, mutex_, wake_, [&] { return stopping_ || !jobs_.empty(); }).ok();
+      if (stopping_ || !context.Check().ok()) return;
+    }
+    // A statement may be longer than the lease, and its commit is void beyond it.
+    if (leases_.is_live()) RenewIfDue();
+    {
+      runtime::MutexLock lock(mutex_);
+      if (jobs_.empty()) continue;
       job = jobs_.front();
       jobs_.pop_front();
       if (job.kind == Job::Kind::kRenew) renewal_queued_ = false;

@@ -80,6 +80,9 @@ class LeaseManager {
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   // True when the lease should be renewed by the background task.
   bool wants_renewal() const;
+  // Whether there is a lease to renew; it is looked after this often.
+  bool is_live() const { return db_.Now() < expiration(); }
+  Duration look_interval() const { return options_.lease_duration / 4; }
   Status Renew(const runtime::Context& context);
 
  private:
@@ -98,7 +101,7 @@ class LeaseManager {
   std::atomic<uint64_t> generation_{1};
   std::atomic<int64_t> expiration_wall_ns_{0};
 
-  runtime::Mutex mutex_{"catalog_leases"};
+  mutable runtime::Mutex mutex_{"catalog_leases"};
   runtime::CondVar unpinned_;
   absl::flat_hash_map<Name, TableLeasePtr> by_name_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, TableLeasePtr> by_id_ ABSL_GUARDED_BY(mutex_);
