@@ -87,6 +87,15 @@ class GapTest(unittest.TestCase):
         self.assertAlmostEqual(history.longest_gap(0.5, 9.0)[0], 4.8)
         self.assertEqual(history.longest_gap(5.0, 9.0)[0], 4.0)  # nothing succeeded at all
 
+    def test_of_one_client(self):
+        history, one, other = History(), object(), object()
+        for at, client in ((1.0, one), (2.0, other), (3.0, one), (3.5, other)):
+            operation = history.invoke((at, 0), 0, client)
+            operation.completed, operation.outcome = at, OK
+        self.assertEqual(history.longest_gap(1.0, 4.0)[0], 1.0)
+        self.assertEqual(history.longest_gap(1.0, 4.0, one), (2.0, 1.0))
+        self.assertEqual(history.longest_gap(1.0, 4.0, other), (1.5, 2.0))
+
 
 class RangesTest(unittest.TestCase):
     def test_parse(self):

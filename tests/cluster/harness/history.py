@@ -11,10 +11,10 @@ from .outcome import FAIL, INFO, OK
 class Operation:
     """`key` is unique for ever: an operation that is tried again is a new operation (H2)."""
 
-    __slots__ = ("key", "value", "invoked", "completed", "outcome", "error")
+    __slots__ = ("key", "value", "client", "invoked", "completed", "outcome", "error")
 
-    def __init__(self, key, value, invoked):
-        self.key, self.value, self.invoked = key, value, invoked
+    def __init__(self, key, value, invoked, client=None):
+        self.key, self.value, self.invoked, self.client = key, value, invoked, client
         self.completed, self.outcome, self.error = None, None, None
 
 
@@ -25,8 +25,9 @@ class History:
         self._mutex = threading.Lock()
         self.operations = []
 
-    def invoke(self, key, value):
-        operation = Operation(key, value, time.monotonic())
+    def invoke(self, key, value, client=None):
+        """`client`: who does it, whatever name its operations go by at the moment."""
+        operation = Operation(key, value, time.monotonic(), client)
         with self._mutex:
             self.operations.append(operation)
         return operation
@@ -47,9 +48,9 @@ class History:
     def errors(self, since=0.0):
         return Counter((o.outcome, o.error) for o in self.snapshot() if o.error and o.invoked >= since)
 
-    def longest_gap(self, start, end):
-        """The longest time within [start, end] in which no operation succeeded: (seconds, when it began)."""
-        times = sorted(o.completed for o in self.snapshot() if o.outcome == OK and start <= o.completed <= end)
+    def longest_gap(self, start, end, client=None):
+        """The longest time within [start, end] in which no operation succeeded, of this client or of any: (seconds, when it began)."""
+        times = sorted(o.completed for o in self.snapshot() if o.outcome == OK and start <= o.completed <= end and client in (None, o.client))
         times = [start, *times, end]
         return max(((b - a, a) for a, b in zip(times, times[1:])), default=(0.0, start))
 

@@ -76,6 +76,15 @@ def resident_bytes(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def shared_once_bytes(pids):
+    """Resident memory of processes together; a page that several of them share counts once (PSS)."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            total += sum(1024 * int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total
+
+
 def wait_gone(pids, seconds):
     """Whether all ended in time."""
     until = time.monotonic() + seconds

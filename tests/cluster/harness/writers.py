@@ -41,8 +41,9 @@ class Writers:
         self._op_timeout = op_timeout
         self._stop = threading.Event()
         self._random = random.Random(seed)
-        self._threads = [threading.Thread(target=self._run, args=(random.Random(self._random.random()),), daemon=True)
-                         for _ in range(count)]
+        self.clients = [object() for _ in range(count)]  # as the history names them
+        self._threads = [threading.Thread(target=self._run, args=(client, random.Random(self._random.random())), daemon=True)
+                         for client in self.clients]
 
     def start(self):
         for thread in self._threads:
@@ -65,6 +66,13 @@ class Writers:
                                             f"errors: {self.history.errors(since).most_common(3)}")
             time.sleep(0.02)
 
+    def wait_all_served(self, since, seconds):
+        """Waits until an operation of each client that was begun at `since` or later has succeeded."""
+        until = time.monotonic() + seconds
+        while not {o.client for o in self.history.snapshot() if o.outcome == outcome.OK and o.invoked >= since}.issuperset(self.clients):
+            check(time.monotonic() < until, f"a client was not served within {seconds} s; {self.history.errors(since).most_common(3)}")
+            time.sleep(0.05)
+
     def _new_process(self):
         """A writer whose operation ended with unknown outcome goes on under a new name."""
         return next(self._names)
@@ -73,7 +81,7 @@ class Writers:
         gateways = self.gateways
         return self.server.session(self._random.choice(gateways), self._op_timeout)
 
-    def _run(self, rng):
+    def _run(self, client, rng):
         session, process, seq = None, self._new_process(), 0
         while not self._stop.is_set():
             if session is None:
@@ -83,7 +91,7 @@ class Writers:
                     self._stop.wait(0.02)
                     continue
             seq += 1
-            result = self._operate(session, rng, (process, seq))
+            result = self._operate(session, rng, client, (process, seq))
             if result != outcome.OK:
                 if result == outcome.INFO:
                     process, seq = self._new_process(), 0
@@ -103,7 +111,7 @@ class Writers:
         except FAULTS:
             return False
 
-    def _operate(self, session, rng, key):
+    def _operate(self, session, rng, client, key):
         if rng.random() < 0.5:
             value = (0, 0, 0)
             statements = [_insert(key, value)]
@@ -113,7 +121,7 @@ class Writers:
             moves = sorted([(source, -value[2]), (target, value[2])])  # in one order, against deadlocks
             statements = ["BEGIN", *(f"UPDATE accounts SET balance = balance + {a} WHERE id = {i}" for i, a in moves),
                           _insert(key, value), "COMMIT"]
-        operation = self.history.invoke(key, value)
+        operation = self.history.invoke(key, value, client)
         for number, statement in enumerate(statements):
             commit_sent = number == len(statements) - 1
             try:
