@@ -10,8 +10,9 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tests" / "cluster")]
 
-from driver import accounting, command, durability, flame, loads, report  # noqa: E402
+from driver import accounting, command, durability, flame, loads, metrics, report  # noqa: E402
 from harness.run import Failure  # noqa: E402
+from names import failover  # noqa: E402
 
 
 def measured(rate, **more):
@@ -76,6 +77,21 @@ SQL statistics:
 """
 
 
+class MetricsTest(unittest.TestCase):
+    def test_values_of_one_name_are_added_up(self):
+        text = "# HELP puts of keys\nputs{node=\"1\"} 3\nputs{node=\"2\"} 4.5\nputs_total 100\nsyncs 2e3\n"
+        self.assertEqual((metrics.value(text, "puts"), metrics.value(text, "syncs")), (7.5, 2000.0))
+        self.assertIsNone(metrics.value(text, "put"))
+
+
+class FailoverTest(unittest.TestCase):
+    def test_summary(self):
+        rounds = [{"gap_seconds": gap, "client_gap_seconds": gap + 1, "unknown": 1} for gap in (1.0, 3.5, 2.0)]
+        row = failover.summary("kill", rounds)
+        self.assertEqual((row["gap median"], row["gap max"], row["client gap median"], row["over goal"], row["unknown"]), (2.0, 3.5, 3.0, 1, 3))
+        self.assertEqual(failover.summary("isolate", rounds)["over goal"], 0)
+
+
 class LoadsTest(unittest.TestCase):
     def test_sysbench(self):
         sample = loads.sysbench_sample(SYSBENCH, 0)
@@ -106,7 +122,8 @@ def document(**more):
     side = accounting.summarise([measured(1234.5)])
     other = accounting.summarise([measured(1000.0, clean=False)])
     return {"sides": ["orrerydb", "etcd"], "unit": "puts/s", "work": "put", "pairs": 1,
-            "orrerydb": {"version": "1", "durability": "d"}, "etcd": {"version": "3", "durability": "e"},
+            "orrerydb": {"version": "1", "durability": "d", "durability_check": durability.judge("x", 100, 1)},
+            "etcd": {"version": "3", "durability": "e", "durability_check": durability.judge("x", 201, 2)},
             "results": [{"cell": {"clients": 64}, "orrerydb": side, "etcd": other,
                          "ratio": accounting.ratio([measured(1234.5)], [measured(1000.0)])}], **more}
 
@@ -114,7 +131,7 @@ def document(**more):
 class ReportTest(unittest.TestCase):
     def test_pairs(self):
         text = report.render(document(), "text")
-        for word in ("clients", "ours puts/s", "etcd puts/s", "1,234", "1,000 !", "1.23–1.23", "etcd: 3; e", "transactions failed"):
+        for word in ("clients", "ours puts/s", "etcd puts/s", "1,234", "1,000 !", "1.23–1.23", "etcd: 3; e; 100 transactions of one client made 201 syncs", "transactions failed"):
             self.assertIn(word, text)
 
     def test_columns_stand_below_their_titles(self):
@@ -123,7 +140,7 @@ class ReportTest(unittest.TestCase):
 
     def test_rows(self):
         text = report.render({"columns": ["what", "cpu %"], "results": [{"what": "x", "cpu %": 1.25}, {"what": "y"}], "notes": ["n"]}, "text")
-        self.assertEqual(text.split("\n"), ["what  cpu %", "x       1.2", "y         -", "", "n"])
+        self.assertEqual(text.split("\n"), ["what  cpu %", "x      1.25", "y         -", "", "n"])
 
     def test_json_is_the_document(self):
         self.assertEqual(json.loads(report.render(document(), "json")), document())

@@ -11,7 +11,12 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests" / "cluster")]
 from driver import command  # noqa: E402
 
 NAMES = {"oltp": "pgbench's scripts on one node beside PostgreSQL", "sysbench": "sysbench's OLTP scripts on one node beside PostgreSQL",
-         "cluster": "both on three nodes beside PostgreSQL with two synchronous standbys"}
+         "cluster": "both on three nodes beside PostgreSQL with two synchronous standbys",
+         "copy": "COPY in and out beside PostgreSQL", "raft": "puts of single keys, three nodes beside three of etcd",
+         "failover": "how long clients wait when a leading node dies, sleeps or is cut off",
+         "idle": "CPU and memory of many ranges and of many connections without work"}
+
+UNPROFILED = ("failover",)
 
 
 def usage(program):
@@ -28,6 +33,9 @@ def main():
         return 0
     if words[0] not in NAMES:
         print(f"{program}: there is no benchmark '{words[0]}'\n{usage(program)}", file=sys.stderr)
+        return 2
+    if profile and words[0] in UNPROFILED:
+        print(f"{program}: '{words[0]}' measures waiting, of which a profile shows nothing", file=sys.stderr)
         return 2
     return command.main(importlib.import_module(f"names.{words[0]}"), words[0], words[1:], profile)
 

@@ -9,7 +9,8 @@ profile=() extra=() targets=(dbserver dbctl)
 case " $* " in "  " | *" --help "* | *" -h "*) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;; esac
 case ${1:-} in
   sysbench | cluster) extra+=(sysbench) ;;
-  oltp) ;;
+  raft) extra+=(etcd-server) targets+=(bench_etcd_puts) ;;
+  oltp | copy | failover | idle) ;;
   *) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;;
 esac
 ensure_packages "${extra[@]}"

@@ -38,6 +38,11 @@ ensure_packages() {
   "${as_root[@]}" mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] ||
     printf 'create_main_cluster = false\n' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  # Likewise etcd, a benchmark's peer: masked, its service neither starts now nor at the next boot.
+  if [[ " ${missing[*]} " == *" etcd-server "* && ! -e /etc/systemd/system/etcd.service ]]; then
+    "${as_root[@]}" mkdir -p /etc/systemd/system
+    "${as_root[@]}" ln -s /dev/null /etc/systemd/system/etcd.service
+  fi
   "${as_root[@]}" apt-get update -q >&2
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
 }

@@ -13,7 +13,7 @@ Installs what is missing, builds, and runs every test. --only runs those whose n
   esac
 done
 started=$(date +%s)
-ensure_packages
+ensure_packages sysbench etcd-server linux-perf
 build "$PRESET"
 say "Built after $(($(date +%s) - started)) s. Testing:"
 args=(--test-dir "$ROOT/build/$PRESET" --output-on-failure --no-tests=error)

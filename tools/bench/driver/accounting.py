@@ -1,4 +1,4 @@
-"""Numbers and what is made of them: CPU and syncs of a side, percentiles, medians, ratios. No I/O but in Meter."""
+"""Numbers and what is made of them: CPU and syncs of a side, percentiles, medians, ratios. No I/O but in Meter and cpu_share."""
 
 import statistics
 import time
@@ -20,6 +20,13 @@ class Meter:
         cpu = processes.cpu_seconds(self._side.pids()) - self._cpu
         syncs = self._side.sync_count()
         return cpu, (None if syncs is None or self._syncs is None else syncs - self._syncs)
+
+
+def cpu_share(pids, seconds):
+    """Of one core, over so many seconds from now on."""
+    before, begin = processes.cpu_seconds(pids), time.monotonic()
+    time.sleep(seconds)
+    return (processes.cpu_seconds(pids) - before) / (time.monotonic() - begin)
 
 
 def percentiles(values):

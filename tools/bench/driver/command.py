@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from harness import run as run_module
+from harness import run as run_module, wire
 
 from . import flame, report
 
@@ -42,8 +42,11 @@ def names(allowed):
 
 
 def add_pair_options(parser, seconds=5):
-    """Of benchmarks that compare in pairs."""
-    parser.add_argument("--seconds", type=int, default=seconds, help=f"of each measurement (default {seconds})")
+    """Of benchmarks that compare in pairs. `seconds`: None if a measurement takes as long as its work does."""
+    if seconds:
+        parser.add_argument("--seconds", type=int, default=seconds, help=f"of each measurement (default {seconds})")
+    else:
+        parser.set_defaults(seconds=0)
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side, A B A B … (default 5)")
     parser.add_argument("--noise", action="store_true", help="the peer on both sides: shows which ratios chance alone makes")
 
@@ -73,7 +76,7 @@ def main(name_module, name, words, profile):
     if hasattr(name_module, "prepare_process"):
         name_module.prepare_process(options)
     run = BenchRun(name, options, profiler)
-    document = None
+    document, interrupted = None, False
 
     def stop(number, _):
         for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -86,14 +89,14 @@ def main(name_module, name, words, profile):
         document = {"bench": name, "commit": run_module.git_commit(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}}
         document.update(name_module.bench(run))
-    except (run_module.Failure, OSError) as failure:
+    except (run_module.Failure, wire.ServerError, wire.ConnectionLost, wire.NotConnected, OSError) as failure:
         document = None
         print(f"bench: {failure}", file=sys.stderr)
     except KeyboardInterrupt:
-        document = None
+        document, interrupted = None, True
         print("bench: interrupted", file=sys.stderr)
     finally:
-        run.finish(document is not None)
+        run.finish(document is not None or interrupted)
     if document is None:
         return 1
     print("\n".join(profiler.written) if profile else report.render(document, options.format))

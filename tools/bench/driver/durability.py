@@ -1,6 +1,5 @@
 """Equal durability, shown and not believed: a single client's small transactions must each have cost their syncs."""
 
-from harness import pgbench
 from harness.run import check
 
 from . import accounting
@@ -9,20 +8,12 @@ TRANSACTIONS = 100
 SLACK = 0.9  # background work may share a sync with a transaction now and then
 
 
-def check_syncs(run, side):
+def check_syncs(side):
     """With one client no transaction can share a sync with another. Returns what was counted; a Failure if there were too few."""
-    with side.session() as session:
-        session.query("DROP TABLE IF EXISTS bench_durability")
-        session.query("CREATE TABLE bench_durability (id int PRIMARY KEY, v int)")
-        session.query("INSERT INTO bench_durability VALUES (1, 0)")
-    script = run.folder / "durability.sql"
-    script.write_text("UPDATE bench_durability SET v = v + 1 WHERE id = 1;\n", encoding="ascii")
-    meter = accounting.Meter(side)
-    report = pgbench.bench(side.port, "-n", "-f", script, "-c", 1, "-t", TRANSACTIONS, timeout=120)
-    _, syncs = meter.read()
-    check(report.processed == TRANSACTIONS and report.clean, f"{side.name}: single updates fail: {report.errors[:500]}")
-    with side.session() as session:
-        session.query("DROP TABLE bench_durability")
+    with side.lone_client() as commit:
+        meter = accounting.Meter(side)
+        commit(TRANSACTIONS)
+        _, syncs = meter.read()
     return judge(side.name, syncs, side.syncs_a_commit)
 
 

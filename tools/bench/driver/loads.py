@@ -13,7 +13,20 @@ PGBENCH_STATEMENTS = {"select-only": 1, "simple-update": 5, "tpcb-like": 7}
 SYSBENCH = ("point_select", "read_only", "write_only", "read_write")
 
 
-class Pgbench:
+class Load:
+    """What clients do to a side. `run(side, seconds)` → Sample; `warm(side)` before the first of them is measured; `settles`: what
+    it leaves the server to do afterwards counts as its cost, and is waited for."""
+
+    settles = False
+
+    def warm(self, side):
+        self.run(side, 1)
+
+    def run(self, side, seconds):
+        raise NotImplementedError
+
+
+class Pgbench(Load):
     """`script`: a built-in one's name, or a file of one statement. Clients go to `ports(side)`, in turn."""
 
     def __init__(self, run, script, mode, clients, ports=lambda side: [side.port]):
@@ -51,7 +64,7 @@ def spread(ports, clients):
     return [(port, share) for i, port in enumerate(ports) if (share := clients // len(ports) + (i < clients % len(ports)))]
 
 
-class Sysbench:
+class Sysbench(Load):
     """The OLTP scripts of Debian's package. Secondary indexes are left out on both sides: this server has none yet."""
 
     def __init__(self, run, script, threads, tables, rows):

@@ -38,19 +38,21 @@ def pairs_text(document):
     titles = (*cell, f"ours {unit}", f"{peer} {unit}", "ratio", "spread", "ours p50/p95/p99 ms", f"{peer} p50/p95/p99 ms",
               "ours cpu", f"{peer} cpu", "ours syncs", f"{peer} syncs")
     notes = [f"{unit}: medians of {document['pairs']} measurements; ratio: ours / {peer}, spread over the pairs; "
-             f"cpu: µs of all server processes a {work}; syncs: of the log, a transaction."]
+             f"cpu: µs of all server processes a {work}; syncs: of the log, a {document.get('sync_unit', 'transaction')}."]
     if not all(r[side]["clean"] for r in document["results"] for side in document["sides"]):
         notes.append("!: transactions failed or clients gave up; the number means little.")
     if document.get("noise"):
         notes.append("Both sides are PostgreSQL: any ratio but 1 is chance.")
     for side in document["sides"]:
-        notes.append(f"{side}: {document[side]['version']}; {document[side]['durability']}")
+        checked = document[side]["durability_check"]
+        notes.append(f"{side}: {document[side]['version']}; {document[side]['durability']}; {checked['transactions']} transactions of one "
+                     f"client made {checked['syncs']:.0f} syncs")
     return table(titles, _pair_lines(document), left=1) + "\n\n" + "\n".join(notes + document.get("notes", []))
 
 
 def rows_text(document):
     """Of a benchmark that is no comparison of rates: `columns` are the titles, each result a row of ready values."""
-    lines = [[show(v, 1) if isinstance(v, float) else "-" if v is None else v for v in (r.get(c) for c in document["columns"])]
+    lines = [[show(v, 2) if isinstance(v, float) else "-" if v is None else v for v in (r.get(c) for c in document["columns"])]
              for r in document["results"]]
     return table(document["columns"], lines) + "\n\n" + "\n".join(document.get("notes", []))
 

@@ -4,23 +4,48 @@ A side knows how to start, how to show that its settings make commits durable, h
 processes its CPU time is that of.
 """
 
+import contextlib
 import os
 import shutil
 
-from harness import processes
+from harness import pgbench, processes
 from harness.run import check
 from harness.servers import Cluster, PostgresServer
+
+from . import metrics
 
 # Room enough that PostgreSQL is not slowed by its small defaults; durability is what it is by default, and is checked.
 POSTGRES_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connections=300", "fsync=on", "synchronous_commit=on",
                      "full_page_writes=on", "wal_level=replica", "max_wal_senders=8", "hot_standby=on")
 
 
-class Orrery:
+class SqlSide:
+    """What sides that speak PostgreSQL's protocol share: they have `run`, `name`, `port`, `session()`."""
+
+    @contextlib.contextmanager
+    def lone_client(self):
+        """Yields a function that makes so many small transactions, one after the other, each of them committed."""
+        with self.session() as session:
+            session.query("DROP TABLE IF EXISTS bench_durability")
+            session.query("CREATE TABLE bench_durability (id int PRIMARY KEY, v int)")
+            session.query("INSERT INTO bench_durability VALUES (1, 0)")
+        script = self.run.folder / "durability.sql"
+        script.write_text("UPDATE bench_durability SET v = v + 1 WHERE id = 1;\n", encoding="ascii")
+
+        def commit(count):
+            report = pgbench.bench(self.port, "-n", "-f", script, "-c", 1, "-t", count, timeout=120)
+            check(report.processed == count and report.clean, f"{self.name}: single updates fail: {report.errors[:500]}")
+
+        yield commit
+        with self.session() as session:
+            session.query("DROP TABLE bench_durability")
+
+
+class Orrery(SqlSide):
     name = "orrerydb"
 
     def __init__(self, run, node_count):
-        self.cluster = Cluster(run, node_count, "orrerydb")
+        self.run, self.cluster = run, Cluster(run, node_count, f"orrerydb{node_count}")
         self.port, self.ports, self.all_ports = None, [], []
         self.syncs_a_commit = node_count // 2 + 1  # of all nodes: a majority
 
@@ -40,13 +65,7 @@ class Orrery:
 
     def sync_count(self):
         """Syncs of all nodes' logs, or None if the server does not say."""
-        total = None
-        for number in self.cluster.nodes:
-            status, text = self.cluster.http(number, "/metrics")
-            for line in text.splitlines() if status == 200 else ():
-                if line.startswith("orrery_raft_synced_batches_total"):
-                    total = (total or 0) + float(line.rsplit(" ", 1)[1])
-        return total
+        return metrics.total((node.http for node in self.cluster.nodes.values()), "orrery_raft_synced_batches_total")
 
     def version(self):
         with self.cluster.session(1) as session:
@@ -56,14 +75,14 @@ class Orrery:
         self.cluster.down()
 
 
-class Postgres:
+class Postgres(SqlSide):
     """One server, or a primary with two standbys of which one must have flushed each commit (ANY 1)."""
 
-    def __init__(self, run, node_count, name="postgresql"):
+    def __init__(self, run, node_count, name="postgresql", more_settings=()):
         self.run, self.node_count, self.name = run, node_count, name
-        base = run.free_port_block()
-        self.primary = PostgresServer(run, 1, name, base, POSTGRES_SETTINGS)
-        self.standbys = [PostgresServer(run, 1, f"{name}-standby{k}", base + k, POSTGRES_SETTINGS) for k in (1, 2)][: node_count - 1]
+        base, settings = run.free_port_block(), (*POSTGRES_SETTINGS, *more_settings)
+        self.primary = PostgresServer(run, 1, name, base, settings)
+        self.standbys = [PostgresServer(run, 1, f"{name}-standby{k}", base + k, settings) for k in (1, 2)][: node_count - 1]
         self.port = self.primary.base_port
         self.all_ports = [server.base_port for server in (self.primary, *self.standbys)]
         self.ports = [self.port]  # where reads are current: a standby's may be old

@@ -7,9 +7,8 @@ all three. PostgreSQL's go to its primary: a standby may answer with old rows, w
 from driver import pairs
 from driver.command import add_pair_options, names, numbers
 from driver.loads import PGBENCH_STATEMENTS, Pgbench, Sysbench
-from driver.sides import Orrery, Postgres
 
-from . import oltp
+from . import oltp, sysbench
 
 WORKLOADS = (*PGBENCH_STATEMENTS, "write_only")
 
@@ -27,22 +26,16 @@ def add_options(parser):
 
 def bench(run):
     options = run.options
-    ours = Postgres(run, 3, "orrerydb") if options.noise else Orrery(run, 3)
-    document = {"nodes": 3, "noise": options.noise, "scale": options.scale, "seconds": options.seconds, "pairs": options.pairs,
-                "peer_reads": options.peer_reads, "unit": "tps", "work": "statement", "results": []}
-    sides = pairs.start(run, [ours, Postgres(run, 3)], document)
-    if set(options.workloads) & set(PGBENCH_STATEMENTS):
-        oltp.initialise(run, sides, options.scale, document)
-    if "write_only" in options.workloads:
-        for side in sides:
-            Sysbench(run, "write_only", 1, options.tables, options.rows).prepare(side)
-            run.say(f"{side.name}: sysbench has prepared")
-    pairs.announce(run, len(options.workloads) * len(options.clients))
-    for workload in options.workloads:
-        for clients in options.clients:
-            document["results"].append(pairs.compare(run, sides, {"workload": workload, "clients": clients}, load(run, workload, clients)))
-    for side in sides:
-        side.stop()
+    with pairs.beside_postgres(run, 3, scale=options.scale, seconds=options.seconds, peer_reads=options.peer_reads, unit="tps",
+                               work="statement") as (sides, document):
+        if set(options.workloads) & set(PGBENCH_STATEMENTS):
+            oltp.initialise(run, sides, options.scale, document)
+        if "write_only" in options.workloads:
+            sysbench.prepare(run, sides)
+        pairs.announce(run, len(options.workloads) * len(options.clients))
+        for workload in options.workloads:
+            for clients in options.clients:
+                pairs.compare(run, sides, document, {"workload": workload, "clients": clients}, load(run, workload, clients))
     return document
 
 

@@ -11,7 +11,6 @@ from harness import pgbench
 from driver import pairs
 from driver.command import add_pair_options, names, numbers
 from driver.loads import PGBENCH_STATEMENTS, Pgbench
-from driver.sides import Orrery, Postgres
 
 
 def add_options(parser):
@@ -35,17 +34,12 @@ def initialise(run, sides, scale, document):
 
 def bench(run):
     options = run.options
-    ours = Postgres(run, options.nodes, "orrerydb") if options.noise else Orrery(run, options.nodes)
-    document = {"nodes": options.nodes, "noise": options.noise, "seconds": options.seconds, "pairs": options.pairs, "unit": "tps",
-                "work": "statement", "results": []}
-    sides = pairs.start(run, [ours, Postgres(run, options.nodes)], document)
     cells = [(w, m, c) for w in options.workloads for m in options.modes for c in options.clients]
-    pairs.announce(run, len(cells) * len(options.scale))
-    for scale in options.scale:
-        initialise(run, sides, scale, document)
-        for workload, mode, clients in cells:
-            document["results"].append(pairs.compare(run, sides, {"workload": workload, "mode": mode, "scale": scale, "clients": clients},
-                                                     Pgbench(run, workload, mode, clients)))
-    for side in sides:
-        side.stop()
+    with pairs.beside_postgres(run, options.nodes, seconds=options.seconds, unit="tps", work="statement") as (sides, document):
+        pairs.announce(run, len(cells) * len(options.scale))
+        for scale in options.scale:
+            initialise(run, sides, scale, document)
+            for workload, mode, clients in cells:
+                pairs.compare(run, sides, document, {"workload": workload, "mode": mode, "scale": scale, "clients": clients},
+                              Pgbench(run, workload, mode, clients))
     return document

@@ -7,7 +7,6 @@ JSON counts them as `repeated`.
 from driver import pairs
 from driver.command import add_pair_options, names, numbers
 from driver.loads import SYSBENCH, Sysbench
-from driver.sides import Orrery, Postgres
 
 
 def add_options(parser):
@@ -20,18 +19,19 @@ def add_options(parser):
 
 def bench(run):
     options = run.options
-    ours = Postgres(run, 1, "orrerydb") if options.noise else Orrery(run, 1)
-    document = {"nodes": 1, "noise": options.noise, "tables": options.tables, "rows": options.rows, "seconds": options.seconds,
-                "pairs": options.pairs, "unit": "tps", "work": "statement", "results": []}
-    sides = pairs.start(run, [ours, Postgres(run, 1)], document)
+    cells = [(w, t) for w in options.workloads for t in options.threads]
+    with pairs.beside_postgres(run, 1, tables=options.tables, rows=options.rows, seconds=options.seconds, unit="tps",
+                               work="statement") as (sides, document):
+        prepare(run, sides)
+        pairs.announce(run, len(cells))
+        for workload, threads in cells:
+            pairs.compare(run, sides, document, {"workload": workload, "clients": threads},
+                          Sysbench(run, workload, threads, options.tables, options.rows))
+    return document
+
+
+def prepare(run, sides):
+    options = run.options
     for side in sides:
         Sysbench(run, "point_select", 1, options.tables, options.rows).prepare(side)
         run.say(f"{side.name}: {options.tables} tables of {options.rows:,} rows")
-    cells = [(w, t) for w in options.workloads for t in options.threads]
-    pairs.announce(run, len(cells))
-    for workload, threads in cells:
-        document["results"].append(pairs.compare(run, sides, {"workload": workload, "clients": threads},
-                                                 Sysbench(run, workload, threads, options.tables, options.rows)))
-    for side in sides:
-        side.stop()
-    return document
