@@ -157,6 +157,7 @@ dbserver
 
 raft 1
 \t    7f9 [unknown]
+\tffffffffffffffff [unknown]
 
 """.splitlines()
 

@@ -10,7 +10,9 @@ import zlib
 from harness.run import check
 
 WIDTH, ROW, PAD = 1200, 16, 10
-MIN_WIDTH = 0.3  # pixels: narrower towers are left out, and counted
+MIN_WIDTH = 0.3  # pixels: narrower towers are left out
+STACK_BYTES = 16384  # copied with each sample: two stacks in a hundred are deeper than that
+END = "ffffffffffffffff [unknown]"  # what perf shows where it cannot unwind further
 
 
 class Profiler:
@@ -21,9 +23,11 @@ class Profiler:
         """Samples the side's processes while `load()` runs; writes NAME-CELL.svg."""
         data = run.folder / "perf.data"
         pids = ",".join(str(pid) for pid in side.pids())
-        # cpu-clock: hardware counters are not to be had on virtual machines. Frame pointers are in every preset.
-        perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(self.options.frequency), "-g", "-p", pids,
-                                 "-o", str(data)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        # cpu-clock: hardware counters are not to be had on virtual machines. Copies of the stack, unwound afterwards: Debian's libraries
+        # (RocksDB, glibc) have no frame pointers, so that with these four stacks in ten would begin in the middle.
+        perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(self.options.frequency), "--call-graph",
+                                 f"dwarf,{STACK_BYTES}", "-p", pids, "-o", str(data)], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
             load()
         finally:
@@ -50,7 +54,7 @@ def fold(lines, by_thread=False):
     for line in [*lines, ""]:
         if line.strip() and thread is None:
             thread = line.strip()
-        elif line.strip():
+        elif line.strip() and line.strip() != END:
             frames.append(_function(line.strip()))
         elif thread is not None:
             if frames:
@@ -63,7 +67,7 @@ def fold(lines, by_thread=False):
 def _function(frame):
     """`7f12ab name(arguments)` → a name short enough to read."""
     words = frame.split(" ", 1)
-    name = words[1] if len(words) > 1 else "[unknown]"
+    name = (words[1] if len(words) > 1 else "[unknown]").replace("(anonymous namespace)::", "")
     while True:  # template arguments and parameters say little and are long
         shorter = re.sub(r"<[^<>]*>|\([^()]*\)", "", name)
         if shorter == name or not shorter.strip():
