@@ -77,7 +77,10 @@ def resident_bytes(pid):
 
 
 def shared_once_bytes(pids):
-    """Resident memory of processes together; a page that several of them share counts once (PSS)."""
+    """Resident memory of processes together. A page that several share counts once (PSS); of one process alone all of its pages count, also
+    those of libraries that others, which are none of ours, have mapped too."""
+    if len(pids) == 1:
+        return resident_bytes(pids[0])
     total = 0
     for pid in pids:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:

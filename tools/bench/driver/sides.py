@@ -19,6 +19,9 @@ POSTGRES_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connection
                      "full_page_writes=on", "wal_level=replica", "max_wal_senders=8", "hot_standby=on")
 
 
+STATEMENT_SECONDS = 600  # the longest that a single statement of the preparations may take
+
+
 class SqlSide:
     """What sides that speak PostgreSQL's protocol share: they have `run`, `name`, `port`, `session()`."""
 
@@ -55,7 +58,7 @@ class Orrery(SqlSide):
         self.port = self.ports[0]
 
     def session(self):
-        return self.cluster.session(1, 60)
+        return self.cluster.session(1, STATEMENT_SECONDS)
 
     def pids(self):
         return [node.pid for node in self.cluster.nodes.values()]
@@ -114,7 +117,7 @@ class Postgres(SqlSide):
             return int(session.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum' AND state = 'streaming'"))
 
     def session(self):
-        return self.primary.session(1, 60)
+        return self.primary.session(1, STATEMENT_SECONDS)
 
     def pids(self):
         return [pid for server in (self.primary, *self.standbys) for pid in processes.tree(server.nodes[1].pid)]
