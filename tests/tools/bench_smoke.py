@@ -30,7 +30,7 @@ SHORT = ("--seconds", "1", "--pairs", "1")
 TRIES = {
     "oltp": (None, ("oltp", "--workloads", "simple-update", "--modes", "prepared", "--clients", "2", "--scale", "1", *SHORT)),
     "sysbench": ("sysbench", ("sysbench", "--workloads", "read_write", "--threads", "2", "--tables", "1", "--rows", "100", *SHORT)),
-    "cluster": ("sysbench", ("cluster", "--workloads", "select-only,write_only", "--clients", "3", "--scale", "1", "--tables", "1", "--rows", "100", *SHORT)),
+    "cluster": ("sysbench", ("cluster", "--workloads", "write_only", "--clients", "3", "--tables", "1", "--rows", "100", *SHORT)),
     "copy": (None, ("copy", "--rows", "2000", "--pairs", "1")),
     "raft": ("etcd", ("raft", "--clients", "4", *SHORT)),
     "failover": (None, ("failover", "--rounds", "1", "--fault-seconds", "0.5")),

@@ -47,8 +47,8 @@ class SqlSide:
 class Orrery(SqlSide):
     name = "orrerydb"
 
-    def __init__(self, run, node_count):
-        self.run, self.cluster = run, Cluster(run, node_count, f"orrerydb{node_count}")
+    def __init__(self, run, node_count, folder="orrerydb"):
+        self.run, self.cluster = run, Cluster(run, node_count, folder)
         self.port, self.ports, self.all_ports = None, [], []
         self.syncs_a_commit = node_count // 2 + 1  # of all nodes: a majority
 

@@ -33,11 +33,11 @@ def add_options(parser):
 
 def prepare_process(options):
     """Room for this process's own ends of the connections."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(options.connections) + 200
     if hard != resource.RLIM_INFINITY and wanted > hard:
         raise SystemExit(f"bench: {wanted} open files are needed, the limit is {hard}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def bench(run):
@@ -57,7 +57,7 @@ def bench(run):
 
 def ranges(run, document):
     os.environ["ORRERY_TABLE_RANGES"] = "own"
-    side = Orrery(run, 3)
+    side = Orrery(run, 3, "ranges")
     side.start()
     del os.environ["ORRERY_TABLE_RANGES"]
     made = 0
