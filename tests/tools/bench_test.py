@@ -2,6 +2,7 @@
 """The benches' arithmetic, their reading of other programs' output, and their tables, tried on made-up input."""
 
 import argparse
+import importlib
 import json
 import pathlib
 import sys
@@ -110,6 +111,12 @@ class LoadsTest(unittest.TestCase):
 
 
 class OptionsTest(unittest.TestCase):
+    def test_every_name_has_options_for_both_commands(self):
+        for path in (ROOT / "tools" / "bench" / "names").glob("[a-z]*.py"):
+            module = importlib.import_module(f"names.{path.stem}")
+            for profile in (False, True):
+                self.assertEqual(command.parse(module, path.stem, ["--base-port", "7"], profile).base_port, 7)
+
     def test_lists(self):
         self.assertEqual(command.numbers("1,8"), [1, 8])
         self.assertEqual(command.names(("a", "b"))("b,a"), ["b", "a"])

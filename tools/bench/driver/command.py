@@ -60,7 +60,7 @@ def parse(name_module, name, words, profile):
     if profile:
         parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("."), metavar="DIR", help="where the SVGs go (default .)")
         parser.add_argument("--frequency", type=int, default=499, help="samples a second and processor (default 499)")
-        parser.add_argument("--threads", dest="by_thread", action="store_true", help="a tower for each name of a thread")
+        parser.add_argument("--by-thread", action="store_true", help="a tower for each name of a thread")
     else:
         parser.add_argument("--format", choices=("text", "json"), default="text")
     options = parser.parse_args(words)
