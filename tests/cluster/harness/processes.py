@@ -125,7 +125,7 @@ def mounted_below(folder):
     return sorted((p for p in points if p.startswith(str(folder) + "/")), reverse=True)
 
 
-def start_guardian(folder):
+def start_guardian(folder, keeps_folder=True):
     """A child that cleans up after us even if we are killed. Returns the descriptor whose closing wakes it."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, False)
@@ -141,6 +141,8 @@ def start_guardian(folder):
             os.read(reader, 1)
             if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "clean")):
                 end_everything(folder)
+                if not keeps_folder:
+                    remove_folder(folder)
         finally:
             os._exit(0)
     os.close(reader)

@@ -32,6 +32,8 @@ def check(condition, text):
 
 
 class Run:
+    keeps_folder = True  # as evidence, when the run is killed
+
     def __init__(self, name, options):
         self.name, self.options = name, options
         self.started = time.monotonic()
@@ -42,7 +44,7 @@ class Run:
         self.bin = find_programs()
         self._blocks = set()
         self.on_failure = []  # functions that write more evidence into the folder
-        self._guardian = processes.start_guardian(str(self.folder))
+        self._guardian = processes.start_guardian(str(self.folder), self.keeps_folder)
 
     def say(self, text):
         print(f"[{time.monotonic() - self.started:6.1f} s] {text}", flush=True)

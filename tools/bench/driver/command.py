@@ -17,6 +17,7 @@ class BenchRun(run_module.Run):
     """Progress goes to stderr: stdout is for the result. `profiler`: None, or what records our side instead of comparing."""
 
     def __init__(self, name, options, profiler=None):
+        self.keeps_folder = options.keep
         super().__init__(f"bench-{name}", options)
         self.profiler = profiler
 
