@@ -16,7 +16,7 @@ PACKAGES=(g++ cmake ninja-build ccache mold pkg-config git ca-certificates
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev librocksdb-dev libgflags-dev
   libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libxxhash-dev
   libpg-query-dev postgresql-server-dev-15 libpq-dev libssl-dev libspdlog-dev libfmt-dev libcli11-dev
-  nlohmann-json3-dev libboost-dev libboost-context-dev libre2-dev libgtest-dev
+  nlohmann-json3-dev libboost-dev libboost-context-dev libre2-dev libjemalloc-dev libgtest-dev
   postgresql-15 postgresql-client-15 python3 procps iproute2 curl tzdata util-linux e2fsprogs)
 
 # Installs what is missing of these and of the packages named; quick and silent when nothing is.
