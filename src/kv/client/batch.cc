@@ -35,6 +35,7 @@ void Batch::Clear() {
   wait = WaitPolicy::kBlock;
   max_keys = 0;
   max_bytes = 0;
+  inserted_keys = InsertedKeys::kAnyones;
   requests.clear();
   responses.clear();
 }

@@ -68,12 +68,20 @@ bool TxnCoordinator::FitsBuffer(const Batch& batch) const {
 // The condition of a conditional put is judged now, under a lock that holds until the commit.
 StatusOr<TxnCoordinator::Buffered> TxnCoordinator::BufferWrites(const runtime::Context& context, Batch& batch) {
   Batch locks;
+  Batch fresh;  // as if they were locked: nobody else can want them
   locks.wait = batch.wait;
   for (const Request& request : batch.requests) {
     const auto* cput = std::get_if<ConditionalPutRequest>(&request);
-    if (cput && !buffer_.Holds(cput->key)) locks.Get(cput->key, LockStrength::kExclusive);
+    if (!cput || buffer_.Holds(cput->key)) continue;
+    const bool is_fresh = batch.inserted_keys == InsertedKeys::kFresh && !cput->expected;
+    (is_fresh ? fresh : locks).Get(cput->key, LockStrength::kExclusive);
   }
   if (!locks.requests.empty()) RETURN_IF_ERROR(Send(context, locks));
+  if (!fresh.requests.empty()) {
+    TrackLocks(fresh);
+    fresh.responses.assign(fresh.requests.size(), GetResponse{});
+    NoteHeld(fresh);
+  }
   const uint32_t before = last_sequence_;
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     const auto* put = std::get_if<PutRequest>(&batch.requests[i]);

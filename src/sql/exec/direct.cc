@@ -201,6 +201,7 @@ Status DirectRun::Insert(const PhysicalPointInsert& node) {
     RETURN_IF_ERROR(resolver.Resolve(env_, expr_, rows, send, write, affected));
     rows = std::move(affected);
   } else {
+    if (plan_.writer->has_fresh_keys()) write.inserted_keys = kv::InsertedKeys::kFresh;
     for (const std::vector<Datum>& row : rows) write.Insert(plan_.writer->Key(row), plan_.writer->Value(row));
   }
   RETURN_IF_ERROR(Write(write));

@@ -25,6 +25,8 @@ class TableWriter {
   const Table& table() const { return table_; }
   // Fills in the hidden row id and tests NOT NULL (23502) and CHECK (23514).
   Status Complete(ExecEnv& env, ExprEnv& expr, std::span<Datum> row) const;
+  // The key is a hidden row id: each row inserted has a new one.
+  bool has_fresh_keys() const { return table_.descriptor.primary_key_name.empty(); }
   std::string Key(std::span<const Datum> row) const;
   std::string Value(std::span<const Datum> row) const;
   // 23505 in place of ConditionFailedError; anything else as ToSqlError has it.

@@ -12,7 +12,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/write_batch.h"
-#include "storage/engine/lock_index.h"
+#include "storage/engine/key_index.h"
 #include "storage/engine/rocksdb_options.h"
 #include "storage/engine/rocksdb_store.h"
 
@@ -206,11 +206,12 @@ class RocksDbEngineImpl : public RocksDbEngine {
     db_.reset(db);
     default_family_.reset(handles[0]);
     for (size_t i = 0; i < kColumnFamilyCount; ++i) families_[i].reset(handles[i + 1]);
-    return LoadLocks();
+    RETURN_IF_ERROR(LoadKeys(ColumnFamily::kLock));
+    return LoadKeys(ColumnFamily::kState);
   }
 
   StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
-    if (cf == ColumnFamily::kLock && !locks_.MayHold(key)) return false;
+    if (const KeyIndex* index = IndexOf(cf); index != nullptr && !index->MayHold(key)) return false;
     return GetAt(nullptr, cf, key, value);
   }
   std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
@@ -234,17 +235,17 @@ class RocksDbEngineImpl : public RocksDbEngine {
     if (health_->refuses_writes()) return health_->error();
     rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
     bool deletes_range = false;
-    bool deletes_lock = false;
+    bool deletes_indexed = false;
     batch.ForEach([&](const WriteBatch::Op& op) {
       auto* const family = Family(op.cf);
       switch (op.kind) {
         case WriteBatch::OpKind::kPut:
           rocks.Put(family, ToSlice(op.key), ToSlice(op.value));
-          if (op.cf == ColumnFamily::kLock) locks_.Add(op.key);
+          if (KeyIndex* index = IndexOf(op.cf)) index->Add(op.key);
           break;
         case WriteBatch::OpKind::kDelete:
           rocks.Delete(family, ToSlice(op.key));
-          deletes_lock = deletes_lock || op.cf == ColumnFamily::kLock;
+          deletes_indexed = deletes_indexed || IndexOf(op.cf) != nullptr;
           break;
         case WriteBatch::OpKind::kDeleteRange:
           rocks.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
@@ -254,7 +255,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
     });
     const rocksdb::Status written = Put(rocks, sync);
     if (deletes_range) seekers_->Clear();
-    if (deletes_lock && written.ok()) NoteLocks(batch);
+    if (deletes_indexed && written.ok()) NoteKeys(batch);
     return AfterWrite(written, "writing to the store");
   }
 
@@ -323,20 +324,26 @@ class RocksDbEngineImpl : public RocksDbEngine {
   void ReleaseSnapshot(const rocksdb::Snapshot* snapshot) const { db_->ReleaseSnapshot(snapshot); }
 
  private:
-  Status LoadLocks() {
+  KeyIndex* IndexOf(ColumnFamily cf) {
+    return cf == ColumnFamily::kLock ? &locks_ : cf == ColumnFamily::kState ? &records_ : nullptr;
+  }
+  const KeyIndex* IndexOf(ColumnFamily cf) const { return const_cast<RocksDbEngineImpl*>(this)->IndexOf(cf); }
+
+  Status LoadKeys(ColumnFamily cf) {
     rocksdb::ReadOptions all;
     all.total_order_seek = true;
-    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(all, Family(ColumnFamily::kLock)));
-    for (it->SeekToFirst(); it->Valid(); it->Next()) locks_.Add(ToView(it->key()));
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(all, Family(cf)));
+    for (it->SeekToFirst(); it->Valid(); it->Next()) IndexOf(cf)->Add(ToView(it->key()));
     return it->status().ok() ? OkStatus() : ReadError(it->status());
   }
-  // What the batch has left, op by op: the last one of a key counts. Locks that went with a range stay noted,
+  // What the batch has left, op by op: the last one of a key counts. Keys that went with a range stay noted,
   // which costs only a look.
-  void NoteLocks(const WriteBatch& batch) {
+  void NoteKeys(const WriteBatch& batch) {
     batch.ForEach([&](const WriteBatch::Op& op) {
-      if (op.cf != ColumnFamily::kLock) return;
-      if (op.kind == WriteBatch::OpKind::kPut) locks_.Add(op.key);
-      if (op.kind == WriteBatch::OpKind::kDelete) locks_.Remove(op.key);
+      KeyIndex* const index = IndexOf(op.cf);
+      if (index == nullptr) return;
+      if (op.kind == WriteBatch::OpKind::kPut) index->Add(op.key);
+      if (op.kind == WriteBatch::OpKind::kDelete) index->Remove(op.key);
     });
   }
   std::unique_ptr<rocksdb::Iterator> NewSeeker(const rocksdb::Snapshot* snapshot, ColumnFamily cf) const {
@@ -416,7 +423,8 @@ class RocksDbEngineImpl : public RocksDbEngine {
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
-  LockIndex locks_;
+  KeyIndex locks_;
+  KeyIndex records_;  // of kState: transaction records, mostly, which nearly every commit looks for in vain
   std::unique_ptr<rocksdb::DB> db_;
   FamilyHandle default_family_;
   FamilyHandle families_[kColumnFamilyCount];

@@ -148,6 +148,13 @@ TEST_F(KvClientTest, FollowsLeasesAndSplits) {
   EXPECT_EQ(Committed("a") + Committed("d"), "35");
 }
 
+TEST_F(KvClientTest, ALeftHalfWhoseMetaRecordIsLockedIsFoundByTheRightOne) {
+  cluster_.Split(K("c"), NodeId(1));
+  cluster_.HideMeta(K("c"));
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  EXPECT_EQ(Committed("a"), "1");
+}
+
 TEST_F(KvClientTest, ScansAcrossRangesWithAndWithoutLimits) {
   cluster_.Split(K("f"), NodeId(3));
   for (const char* key : {"a", "c", "g", "i", "n", "p"}) ASSERT_TRUE(AutoCommit({{key, key}}).ok());
@@ -310,6 +317,34 @@ TEST_F(KvClientTest, BufferedInsertFindsTheDuplicateAtOnce) {
   EXPECT_NE(GetError<ConditionFailedError>(txn->Run(context_, twice)), nullptr);
   ASSERT_TRUE(txn->Commit(context_).ok());
   EXPECT_EQ(Committed("a") + Committed("b") + Committed("c"), "1--");
+}
+
+TEST_F(KvClientTest, FreshKeysAreSentWithTheCommitAlone) {
+  auto txn = db_->Begin({});
+  EXPECT_EQ(LockingGet(*txn, "a"), "-");  // the lock a transaction holds anyway; the fresh key is of the same range
+  const size_t before = cluster_.log.size();
+  Batch batch;
+  batch.inserted_keys = InsertedKeys::kFresh;
+  batch.Insert(K("b"), "1");
+  ASSERT_TRUE(txn->Run(context_, batch).ok());
+  EXPECT_EQ(cluster_.log.size(), before);
+  EXPECT_EQ(Get(*txn, "b"), "1");
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(cluster_.log.size(), before + 1);
+  EXPECT_EQ(Committed("b"), "1");
+}
+
+TEST_F(KvClientTest, AFreshKeyThatExistsIsARetryNotALostRow) {
+  ASSERT_TRUE(AutoCommit({{"b", "there"}}).ok());
+  auto txn = db_->Begin({});
+  Batch batch;
+  batch.inserted_keys = InsertedKeys::kFresh;
+  batch.Insert(K("b"), "mine");
+  ASSERT_TRUE(txn->Run(context_, batch).ok());
+  const Status status = txn->Commit(context_);
+  EXPECT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
+  ASSERT_TRUE(txn->Rollback(context_).ok());
+  EXPECT_EQ(Committed("b"), "there");
 }
 
 TEST_F(KvClientTest, ScansSeeBufferedWrites) {

@@ -71,6 +71,8 @@ class MiniCluster : public NodeSender {
   BatchResponse SendTo(const runtime::Context& context, NodeId node, const BatchRequest& request) override;
   void Split(const std::string& key, NodeId leaseholder);
   void MoveLease(const std::string& key, NodeId node);
+  // As if the meta record of the range that ends at `end` were still locked by the split that makes it.
+  void HideMeta(const std::string& end) { data_.erase(MetaKey(end)); }
   // What every leaseholder kept in memory about transactions is lost, as by a change of lease (T16).
   void ForgetMarks() { reads_.RaiseLowWater({clock_.Now(), clock_.Now()}); }
   RangeDescriptor FirstRange() const { return ranges_.at(0); }

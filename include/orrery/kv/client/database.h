@@ -17,6 +17,13 @@
 
 namespace orrery::kv {
 
+// Whether others may be about to write the keys that a batch inserts.
+enum class InsertedKeys : uint8_t {
+  kAnyones,  // a transaction that buffers such a write looks and locks first
+  kFresh,    // made for this row, known to nobody: the condition is checked with the commit alone, where its failure
+             // is a TxnRetryError
+};
+
 // Operations sent together; results stand at the same positions. Re-usable after Clear(). Not thread-safe.
 class Batch {
  public:
@@ -33,6 +40,7 @@ class Batch {
   WaitPolicy wait = WaitPolicy::kBlock;
   uint64_t max_keys = 0;   // limits over all scans of the batch; 0: none
   uint64_t max_bytes = 0;
+  InsertedKeys inserted_keys = InsertedKeys::kAnyones;
 
   std::vector<Request> requests;
   std::vector<Response> responses;  // filled in by Run, one a request

@@ -1,4 +1,4 @@
-#include "storage/engine/lock_index.h"
+#include "storage/engine/key_index.h"
 
 #include <algorithm>
 
@@ -6,11 +6,11 @@
 
 namespace orrery::storage {
 
-void LockIndex::Add(std::string_view lock_key) {
-  const size_t size = TerminatedBytes(lock_key);
+void KeyIndex::Add(std::string_view engine_key) {
+  const size_t size = TerminatedBytes(engine_key);
   if (size == 0 || gave_up_.load(std::memory_order_relaxed)) return;
-  const std::string_view user_key = lock_key.substr(0, size);
-  const std::string_view which = lock_key.substr(size);
+  const std::string_view user_key = engine_key.substr(0, size);
+  const std::string_view which = engine_key.substr(size);
   Shard& shard = ShardOf(user_key);
   {
     runtime::MutexLock lock(shard.mutex);
@@ -21,11 +21,11 @@ void LockIndex::Add(std::string_view lock_key) {
   if (key_count_.fetch_add(1, std::memory_order_relaxed) >= keys_max_) gave_up_.store(true, std::memory_order_release);
 }
 
-void LockIndex::Remove(std::string_view lock_key) {
-  const size_t size = TerminatedBytes(lock_key);
+void KeyIndex::Remove(std::string_view engine_key) {
+  const size_t size = TerminatedBytes(engine_key);
   if (size == 0) return;
-  const std::string_view user_key = lock_key.substr(0, size);
-  const std::string_view which = lock_key.substr(size);
+  const std::string_view user_key = engine_key.substr(0, size);
+  const std::string_view which = engine_key.substr(size);
   Shard& shard = ShardOf(user_key);
   runtime::MutexLock lock(shard.mutex);
   const auto it = shard.keys.find(user_key);
@@ -37,7 +37,7 @@ void LockIndex::Remove(std::string_view lock_key) {
   key_count_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool LockIndex::MayHold(std::string_view prefix) const {
+bool KeyIndex::MayHold(std::string_view prefix) const {
   if (gave_up_.load(std::memory_order_acquire)) return true;
   const size_t size = TerminatedBytes(prefix);
   if (size == 0) return true;

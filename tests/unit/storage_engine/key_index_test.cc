@@ -1,4 +1,4 @@
-#include "storage/engine/lock_index.h"
+#include "storage/engine/key_index.h"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@ namespace {
 std::string KeyPrefix(std::string key) { return key.append("\0\1", 2); }
 std::string LockKey(int key, char which) { return KeyPrefix("k" + std::to_string(key)) + which; }
 
-TEST(LockIndexTest, KnowsExactlyTheKeysWithLocks) {
-  LockIndex index;
+TEST(KeyIndexTest, KnowsExactlyTheKeysWithLocks) {
+  KeyIndex index;
   std::mt19937_64 random(11);
   std::multiset<int> held;
   std::set<std::pair<int, char>> model;
@@ -35,14 +35,14 @@ TEST(LockIndexTest, KnowsExactlyTheKeysWithLocks) {
   }
 }
 
-TEST(LockIndexTest, GivesUpRatherThanForgets) {
-  LockIndex index(4);
+TEST(KeyIndexTest, GivesUpRatherThanForgets) {
+  KeyIndex index(4);
   for (int i = 0; i < 10; ++i) index.Add(LockKey(i, '\1'));
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(index.MayHold(KeyPrefix("k" + std::to_string(i))));
   EXPECT_TRUE(index.MayHold(KeyPrefix("never seen")));
 }
 
-TEST(LockIndexTest, TheEngineFindsLocksThroughIt) {
+TEST(KeyIndexTest, TheEngineFindsLocksThroughIt) {
   auto opened = OpenStoreInMemory({});
   ASSERT_TRUE(opened.ok());
   Engine& engine = **opened;
