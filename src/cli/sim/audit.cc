@@ -111,6 +111,24 @@ std::string WriteEverywhere(SimCluster& cluster, NodeId node, Duration limit) {
   return ran.ok() ? trouble : trouble + "node " + ToString(node) + ": " + ran.ToString();
 }
 
+// How the replicas stand, for who has to find out why nothing moves.
+std::string Standing(SimCluster& cluster) {
+  std::string out;
+  for (const NodeId node : cluster.nodes()) {
+    cluster.Observe(node, [&](NodeLife& life) {
+      for (const auto& range : life.store->ListRanges()) {
+        const auto& raft = range.raft;
+        out += "\n      node " + ToString(node) + " range " + ToString(range.descriptor.range) + " term " + ToString(raft.term) +
+               " leader " + ToString(raft.leader) + (raft.quiet ? " quiet" : "") + " log " + ToString(raft.last_index) + " commit " +
+               ToString(raft.commit) + " applied " + ToString(raft.applied) + " lease " + ToString(range.lease.sequence) + " of " +
+               ToString(range.lease.holder.node) + " term " + ToString(range.lease.term) + " from " + range.lease.start.ToString() +
+               (range.lease_valid_here ? " valid" : "");
+      }
+    });
+  }
+  return out;
+}
+
 std::string LocksLeft(SimCluster& cluster) {
   std::string left;
   for (const NodeId node : cluster.nodes()) {
@@ -138,7 +156,7 @@ void CheckLiveness(const Context& context, SimCluster& cluster, Duration limit) 
       return cluster.report().Violate(kLivenessRule, "node " + ToString(node) + " does not come up");
     }
     const std::string trouble = WriteEverywhere(cluster, node, std::max(Duration(1s), end - context.runtime().clock().MonoNow()));
-    if (!trouble.empty()) cluster.report().Violate(kLivenessRule, trouble);
+    if (!trouble.empty()) cluster.report().Violate(kLivenessRule, trouble + Standing(cluster));
   }
   std::string left;
   if (!Eventually(context, std::max(Duration(1s), end - context.runtime().clock().MonoNow()), [&] {
