@@ -86,6 +86,7 @@ void Raft::LeaveRole() {
   appends_due_ = false;
   uncommitted_.clear();
   uncommitted_bytes_ = 0;
+  news_ = {};
   transfer_target_ = ReplicaId();
   timeout_now_sent_ = false;
   unstarted_reads_.clear();

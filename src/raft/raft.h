@@ -36,7 +36,7 @@ class Raft {
   void Tick(MonoTime now);
   MonoTime NextDeadline() const;
   Status Step(Message message, MonoTime now);
-  StatusOr<EntryId> Propose(std::string payload);
+  StatusOr<EntryId> Propose(std::string payload, CommitNews news);
   StatusOr<EntryId> ProposeConfChange(const ConfChange& change);
   Status Campaign(MonoTime now);
   Status TransferLeadership(ReplicaId to, MonoTime now);
@@ -44,6 +44,7 @@ class Raft {
   bool HasReady() const;
   Ready TakeReady();
   void OnPersisted(PersistToken token, MonoTime now);
+  StatusOr<std::vector<Entry>> TakeCommitted();
   void OnApplied(RaftIndex index);
   StatusOr<ConfState> ApplyConfChange(const Entry& entry);
   void ReportUnreachable(ReplicaId peer);
@@ -59,6 +60,9 @@ class Raft {
 
  private:
   // raft.cc
+  // The commit index alone is not worth a write, but goes with entries: whoever holds a change of membership
+  // must know after a restart that the one before it is committed (7b: HasUnappliedConfChange).
+  bool VoteIsUnstaged() const { return term_ != staged_hard_state_.term || vote_ != staged_hard_state_.vote; }
   void Observe(MonoTime now) { now_ = std::max(now_, now); }
   void ResetElectionTimer();
   void BecomeFollower(RaftTerm term, ReplicaId leader);
@@ -89,7 +93,7 @@ class Raft {
 
   // replication.cc
   Status CheckProposal() const;
-  EntryId AppendAsLeader(EntryKind kind, std::string payload);
+  EntryId AppendAsLeader(EntryKind kind, std::string payload, CommitNews news = CommitNews::kAtOnce);
   void FlushAppends();
   bool MayFill(const Progress& peer) const;
   bool WantsAppend(const Progress& peer) const;
@@ -169,9 +173,11 @@ class Raft {
   struct Uncommitted {
     RaftIndex index;
     size_t bytes;
+    CommitNews news;
   };
   std::deque<Uncommitted> uncommitted_;
   size_t uncommitted_bytes_ = 0;
+  RaftIndex news_;               // committed, and to be told at once
   RaftIndex pending_conf_;       // no membership change is proposed before this is applied
   ReplicaId transfer_target_;
   MonoTime transfer_deadline_;

@@ -39,8 +39,8 @@ StatusOr<std::unique_ptr<RawNode>> RawNode::Create(const Config& config,
 void RawNode::Tick(MonoTime now) { raft_->Tick(now); }
 MonoTime RawNode::NextDeadline() const { return raft_->NextDeadline(); }
 Status RawNode::Step(Message message, MonoTime now) { return raft_->Step(std::move(message), now); }
-StatusOr<EntryId> RawNode::Propose(std::string payload) {
-  return raft_->Propose(std::move(payload));
+StatusOr<EntryId> RawNode::Propose(std::string payload, CommitNews news) {
+  return raft_->Propose(std::move(payload), news);
 }
 StatusOr<EntryId> RawNode::ProposeConfChange(const ConfChange& change) {
   return raft_->ProposeConfChange(change);
@@ -53,6 +53,7 @@ Status RawNode::ReadIndex(uint64_t context) { return raft_->ReadIndex(context); 
 bool RawNode::HasReady() const { return raft_->HasReady(); }
 Ready RawNode::TakeReady() { return raft_->TakeReady(); }
 void RawNode::OnPersisted(PersistToken token, MonoTime now) { raft_->OnPersisted(token, now); }
+StatusOr<std::vector<Entry>> RawNode::TakeCommitted() { return raft_->TakeCommitted(); }
 void RawNode::OnApplied(RaftIndex index) { raft_->OnApplied(index); }
 StatusOr<ConfState> RawNode::ApplyConfChange(const Entry& entry) {
   return raft_->ApplyConfChange(entry);

@@ -5,8 +5,7 @@
 namespace orrery::raft {
 
 bool Raft::HasReady() const {
-  const bool to_write = log_.HasUnstaged() || self_vote_unstaged_ ||
-                        staged_hard_state_ != HardState{term_, vote_, log_.committed()};
+  const bool to_write = log_.HasUnstaged() || self_vote_unstaged_ || VoteIsUnstaged();
   const bool to_send = HasAppendsToSend() || !messages_.empty() || !messages_after_persist_.empty();
   const bool reads = !read_states_.empty() || (!unstarted_reads_.empty() && CommittedInTerm());
   return to_write || to_send || reads || log_.HasApplicable() ||
@@ -21,10 +20,11 @@ Ready Raft::TakeReady() {
   }
   const SoftState soft{role_, leader_, term_};
   if (soft != staged_soft_state_) ready.soft_state = staged_soft_state_ = soft;
+  const bool vote_changed = VoteIsUnstaged();
   const HardState hard{term_, vote_, log_.committed()};
-  const bool vote_changed =
-      hard.term != staged_hard_state_.term || hard.vote != staged_hard_state_.vote;
-  if (hard != staged_hard_state_) ready.hard_state = staged_hard_state_ = hard;
+  if (vote_changed || (log_.HasUnstaged() && hard != staged_hard_state_)) {
+    ready.hard_state = staged_hard_state_ = hard;
+  }
   ready.messages = std::exchange(messages_, {});
   ready.messages_after_persist = std::exchange(messages_after_persist_, {});
   ready.read_states = std::exchange(read_states_, {});
@@ -61,6 +61,12 @@ void Raft::OnPersisted(PersistToken token, MonoTime now) {
   } else if (self_vote && role_ == Role::kCandidate) {
     RecordVote(config_.id, true);
   }
+}
+
+StatusOr<std::vector<Entry>> Raft::TakeCommitted() {
+  std::vector<Entry> entries;
+  RETURN_IF_ERROR(log_.TakeApplicable(entries));
+  return entries;
 }
 
 void Raft::OnApplied(RaftIndex index) {

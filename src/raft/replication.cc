@@ -13,21 +13,21 @@ Status Raft::CheckProposal() const {
   return OkStatus();
 }
 
-StatusOr<EntryId> Raft::Propose(std::string payload) {
+StatusOr<EntryId> Raft::Propose(std::string payload, CommitNews news) {
   RETURN_IF_ERROR(CheckProposal());
   if (uncommitted_bytes_ > 0 &&
       uncommitted_bytes_ + payload.size() > config_.max_uncommitted_bytes) {
     return ResourceExhaustedError("raft: too many bytes proposed and not committed");
   }
-  return AppendAsLeader(EntryKind::kNormal, std::move(payload));
+  return AppendAsLeader(EntryKind::kNormal, std::move(payload), news);
 }
 
-EntryId Raft::AppendAsLeader(EntryKind kind, std::string payload) {
+EntryId Raft::AppendAsLeader(EntryKind kind, std::string payload, CommitNews news) {
   NeedsAwake();
   Entry entry{term_, log_.last_index().Next(), kind, std::move(payload)};
   const EntryId id{entry.term, entry.index};
   const size_t bytes = EntryBytes(entry);
-  uncommitted_.push_back({entry.index, bytes});
+  uncommitted_.push_back({entry.index, bytes, news});
   uncommitted_bytes_ += bytes;
   log_.Append(std::move(entry));
   // The leader's own match moves in OnPersisted only (B4).
@@ -59,9 +59,8 @@ bool Raft::WantsAppend(const Progress& peer) const {
   if (peer.state == ProgressState::kProbe)
     return !peer.probe_sent && (peer.probe_wanted || MayFill(peer));
   if (peer.probe_wanted || MayFill(peer)) return true;
-  // The commit index is news of its own, but waits for its turn when the window is full.
-  return !peer.inflights.Full(config_) &&
-         peer.sent_commit < std::min(log_.committed(), peer.next.Prev());
+  // The commit index may be news of its own, but waits for its turn when the window is full.
+  return !peer.inflights.Full(config_) && peer.sent_commit < std::min(news_, peer.next.Prev());
 }
 
 bool Raft::HasAppendsToSend() const {
@@ -117,10 +116,11 @@ bool Raft::SendSnapshot(ReplicaId to, Progress& peer) {
 
 void Raft::BroadcastHeartbeat() {
   heartbeat_deadline_ = now_ + config_.heartbeat_interval;
-  for (const auto& [id, peer] : progress_) {
+  for (auto& [id, peer] : progress_) {
     if (id == config_.id) continue;
     Message m = MessageFromLeader(MessageType::kHeartbeat, id);
     m.commit = std::min(peer.match, log_.committed());  // only what the peer is known to hold
+    peer.sent_commit = std::max(peer.sent_commit, m.commit);
     m.read_round = read_round_;
     m.quiesce = rest_ == Rest::kAsking;
     Send(std::move(m));
@@ -210,6 +210,7 @@ void Raft::AdvanceCommit() {
   if (*reached < term_start_) return;
   log_.CommitTo(*reached);
   while (!uncommitted_.empty() && uncommitted_.front().index <= *reached) {
+    if (uncommitted_.front().news == CommitNews::kAtOnce) news_ = uncommitted_.front().index;
     uncommitted_bytes_ -= uncommitted_.front().bytes;
     uncommitted_.pop_front();
   }

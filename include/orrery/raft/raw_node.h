@@ -172,6 +172,13 @@ struct GroupStatus {
   std::vector<PeerStatus> peers;  // leader only, itself included
 };
 
+// How followers hear that an entry of the leader is committed.
+enum class CommitNews : uint8_t {
+  kAtOnce,    // by a message of its own, if nothing else is to be sent
+  kWithNext,  // with whatever is sent next, a heartbeat at the latest: halves the messages of a busy group.
+              // For entries that nobody waits for at followers
+};
+
 class RawNode {
  public:
   // `storage` must outlive the node. InvalidArgument for a bad Config, DataLoss for a storage that
@@ -193,7 +200,7 @@ class RawNode {
   // this very term and index, and lost when another term shows up at the index. FailedPrecondition
   // with NotLeader payload; Unavailable while transferring; ResourceExhausted beyond
   // max_uncommitted_bytes.
-  StatusOr<EntryId> Propose(std::string payload);
+  StatusOr<EntryId> Propose(std::string payload, CommitNews news = CommitNews::kAtOnce);
   // As Propose. FailedPrecondition also if a change is unapplied (R9), no entry of this term is
   // committed (B7), the change does not fit the membership, or the read promise is not yet
   // acknowledged by a quorum of the present membership (so that each membership hands the promise
@@ -215,6 +222,9 @@ class RawNode {
   bool HasReady() const;
   Ready TakeReady();
   void OnPersisted(PersistToken token, MonoTime now);
+  // What has been committed since TakeReady, without the rest: so that what a write to the disk has committed is
+  // applied at once, not after the next one. To be applied after the committed_entries of the last Ready.
+  StatusOr<std::vector<Entry>> TakeCommitted();
   // Everything up to `index` is applied. Precondition: index was handed out in committed_entries.
   void OnApplied(RaftIndex index);
   // Adopts the change of a committed kConfChange entry, and returns the membership to store with

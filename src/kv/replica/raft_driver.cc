@@ -92,17 +92,47 @@ Status RaftDriver::Persist(CycleOutput& out) {
   return OkStatus();
 }
 
+Status RaftDriver::WriteEffects(CycleOutput& out) {
+  if (out.effects.empty()) return OkStatus();
+  out.effects.PromiseNewestVersions();
+  RETURN_IF_ERROR(engine_.Write(out.effects, storage::SyncMode::kNoSync));
+  out.effects.Clear();
+  return OkStatus();
+}
+
+void RaftDriver::TellFinished(CycleOutput& out) {
+  for (auto& proposal : out.finished) {
+    proposal->waiter.done = true;
+    proposal->waiter.cv.NotifyOne();
+  }
+  out.finished.clear();
+}
+
+Status RaftDriver::ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>& ranges, CycleOutput& out) {
+  if (!out.sync) return OkStatus();
+  std::vector<DrivenRange*> applied;
+  for (const auto& range : ranges) {
+    if (range->ApplyAwaited(out)) applied.push_back(range.get());
+  }
+  RETURN_IF_ERROR(WriteEffects(out));
+  for (DrivenRange* range : applied) range->PublishApplied(out);
+  if (!out.after.empty()) return OkStatus();  // who waits for a split is told when its right half is there
+  MutexLock lock(mutex_);
+  TellFinished(out);
+  return OkStatus();
+}
+
 void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   CycleOutput out;
   out.now = clock_.MonoNow();
-  out.effects.PromiseNewestVersions();
   for (auto& range : ranges) range->Collect(out);
   const bool hold = hooks_.cover_promise(out.read_promise, out);
   if (!hold) {
     for (auto& [node, batch] : out.messages) hooks_.send(node, std::move(batch));
     out.messages.clear();
   }
-  Status status = Persist(out);
+  Status status = ApplyAwaited(ranges, out);
+  if (status.ok()) status = Persist(out);
   if (status.ok()) {
     for (auto& [node, batch] : out.messages_after_persist) {
       auto& all = out.messages[node].messages;
@@ -112,7 +142,7 @@ void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
     out.messages.clear();
     out.now = clock_.MonoNow();
     for (auto& range : ranges) range->Apply(out);
-    if (!out.effects.empty()) status = engine_.Write(out.effects, storage::SyncMode::kNoSync);
+    status = WriteEffects(out);
   }
   std::vector<std::shared_ptr<DrivenRange>> again;
   for (auto& range : ranges) {
@@ -125,10 +155,7 @@ void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   for (auto& action : out.after) action();
   MutexLock lock(mutex_);
   for (auto& range : again) EnqueueLocked(std::move(range));
-  for (auto& proposal : out.finished) {
-    proposal->waiter.done = true;
-    proposal->waiter.cv.NotifyOne();
-  }
+  TellFinished(out);
 }
 
 }  // namespace orrery::kv

@@ -5,7 +5,8 @@
 //
 // Thread safety: all public methods, by many tasks. Invariant: one task at a time is inside Cycle(); it owns
 // the raft state of every range (owner token = the driving_ flag). Nothing promising durability leaves before
-// the sync that covers it (B2).
+// the sync that covers it (B2). Nobody waits for a sync that is not for him: what an earlier cycle's entries were
+// acknowledged for is applied and told before the sync of new ones, what that sync commits right after it.
 #pragma once
 
 #include <atomic>
@@ -58,6 +59,11 @@ class DrivenRange {
   virtual ~DrivenRange() = default;
   // Takes in messages, proposals and ticks; stages what is to be written and sent.
   virtual void Collect(CycleOutput& out) = 0;
+  // Before a sync: applies what was committed earlier into out.effects, if somebody waits for it here. True: it
+  // did, and PublishApplied follows.
+  virtual bool ApplyAwaited(CycleOutput&) { return false; }
+  // Those effects are in the engine: whose proposals are decided goes to out.finished.
+  virtual void PublishApplied(CycleOutput&) {}
   // The log batch is durable: reports it, and applies committed entries into out.effects.
   virtual void Apply(CycleOutput& out) = 0;
   // The effects are in the engine. True if there is more to do at once.
@@ -106,7 +112,10 @@ class RaftDriver {
   void EnqueueLocked(std::shared_ptr<DrivenRange> range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DriveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>& ranges, CycleOutput& out);
+  Status WriteEffects(CycleOutput& out);
   Status Persist(CycleOutput& out);
+  void TellFinished(CycleOutput& out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   storage::Engine& engine_;
   runtime::Clock& clock_;

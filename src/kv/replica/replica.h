@@ -82,6 +82,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   // ---- DrivenRange
   void Collect(CycleOutput& out) override;
+  bool ApplyAwaited(CycleOutput& out) override;
+  void PublishApplied(CycleOutput& out) override;
   void Apply(CycleOutput& out) override;
   bool Finish(CycleOutput& out) override;
   void OnStoreFailure(const Status& status, CycleOutput& out) override;
@@ -93,8 +95,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Retire(CycleOutput& out);
   // Inside a cycle, after a RaftSnapshot was written: reads descriptor, lease and applied state anew.
   Status ReloadAfterInstall();
-  // The lease is to be moved: the raft group's leadership goes to the node's replica, after what is needed to hand
-  // its locks over. Inside a cycle. OK: begun.
+  // Inside a cycle: the raft group's leadership, and so the lease, goes to that node, its locks first. OK: begun.
   Status TransferLeadershipTo(NodeId target, LeaseMove move, MonoTime now);
   // Such a move is under way. While it is, requests wait.
   bool IsLeaving() const { return closed_.load(std::memory_order_acquire); }
@@ -126,8 +127,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
   Status CheckMayLock(const BatchRequest& batch) const;
   Status AskAboutIntent(const runtime::Context& context, Attempt& attempt);
-  Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt,
-                     BatchResponse& response);
+  Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt, BatchResponse& out);
   Status CheckRouting(const BatchRequest& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status EvaluateAttempt(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, size_t& failed);
@@ -210,6 +210,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Quarantine(const Status& status, CycleOutput& out);
 
   // replica_apply.cc: inside a cycle.
+  void ApplyCommitted(CycleOutput& out);
   void ApplyEntry(const raft::Entry& entry, CycleOutput& out);
   bool ApplyCommand(Command& command, const raft::Entry& entry, CycleOutput& out);
   void ApplyLease(const Lease& lease, CycleOutput& out);

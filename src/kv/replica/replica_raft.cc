@@ -182,10 +182,25 @@ void Replica::TakeReady(CycleOutput& out) {
   out.read_promise.Forward(raft_->ReadPromise());
 }
 
+bool Replica::ApplyAwaited(CycleOutput& out) {
+  if (dead_ || quarantined_ || committed_.empty() || in_flight_.empty()) return false;
+  ApplyCommitted(out);
+  return !dead_ && !quarantined_;
+}
+
 void Replica::Apply(CycleOutput& out) {
   if (dead_ || quarantined_) return;
-  if (persist_token_) raft_->OnPersisted(persist_token_, out.now);
+  if (persist_token_) {
+    raft_->OnPersisted(persist_token_, out.now);
+    auto more = raft_->TakeCommitted();
+    if (!more.ok()) return Quarantine(more.status(), out);
+    std::move(more->begin(), more->end(), std::back_inserter(committed_));
+  }
   persist_token_ = {};
+  ApplyCommitted(out);
+}
+
+void Replica::ApplyCommitted(CycleOutput& out) {
   if (committed_.empty()) return;
   for (const auto& entry : committed_) {
     ApplyEntry(entry, out);
@@ -195,9 +210,7 @@ void Replica::Apply(CycleOutput& out) {
   log_.SetApplied({state_.index, state_.term}, membership_);
 }
 
-bool Replica::Finish(CycleOutput& out) {
-  if (dead_ || quarantined_) return false;
-  bool leaving_may_go_on = false;
+void Replica::PublishApplied(CycleOutput& out) {
   {
     MutexLock lock(mutex_);
     if (!committed_.empty()) {
@@ -215,11 +228,6 @@ bool Replica::Finish(CycleOutput& out) {
       }
       proposal->request.reset();
     }
-    raft_status_ = raft_->GetStatus();
-    log_bytes_ = log_.bytes();
-    if (leaving_) {
-      leaving_may_go_on = leaving_->proposed ? inherited_ && inherited_->sequence == ended_lease_ : concurrency_.idle();
-    }
   }
   for (auto& [proposal, status] : completed_) {
     proposal->status = std::move(status);
@@ -229,6 +237,21 @@ bool Replica::Finish(CycleOutput& out) {
   if (!committed_.empty()) {
     raft_->OnApplied(committed_.back().index);
     committed_.clear();
+  }
+}
+
+bool Replica::Finish(CycleOutput& out) {
+  if (dead_ || quarantined_) return false;
+  PublishApplied(out);
+  bool leaving_may_go_on = false;
+  raft::GroupStatus raft_status = raft_->GetStatus();
+  {
+    MutexLock lock(mutex_);
+    raft_status_ = std::move(raft_status);
+    log_bytes_ = log_.bytes();
+    if (leaving_) {
+      leaving_may_go_on = leaving_->proposed ? inherited_ && inherited_->sequence == ended_lease_ : concurrency_.idle();
+    }
   }
   UpdateServing(out.now);
   MaybeOpenAdmission(out.now);
@@ -318,7 +341,9 @@ Status Replica::ProposeOne(Proposal& proposal) {
     auto id = raft_->ProposeConfChange(change);
     if (!id.ok()) return id.status();
   } else {
-    auto id = raft_->Propose(wire::Encode(command));
+    // What followers do nothing with but to write it down, they may hear of later.
+    const bool awaited = command.lease || command.split || command.lock_handover;
+    auto id = raft_->Propose(wire::Encode(command), awaited ? raft::CommitNews::kAtOnce : raft::CommitNews::kWithNext);
     if (!id.ok()) return id.status();
   }
   ++max_lease_applied_index_;

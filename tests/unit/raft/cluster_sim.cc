@@ -282,7 +282,8 @@ void ClusterSim::RequestOnLeader(Node& node) {
   }
   const double dice = double(Below(1000)) / 1000;
   if (dice < 0.5) {
-    (void)node.raw->Propose(std::to_string(next_payload_++) + std::string(Below(60), 'x'));
+    const auto news = Below(3) == 0 ? CommitNews::kAtOnce : CommitNews::kWithNext;
+    (void)node.raw->Propose(std::to_string(next_payload_++) + std::string(Below(60), 'x'), news);
   } else if (dice < 0.6) {
     const uint64_t context = next_payload_++;
     if (node.raw->ReadIndex(context).ok()) read_floor_[context] = committed_anywhere_;

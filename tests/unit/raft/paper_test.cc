@@ -91,6 +91,78 @@ TEST(RaftPaper, S51_AGreaterTermMakesALeaderFollow) {
   EXPECT_EQ(r.status().term, RaftTerm(9));
 }
 
+// Not the paper's: news of a commit that nobody waits for costs no message of its own.
+TEST(RaftPaper, CommitNewsGoWithTheNextMessage) {
+  Replica r(3);
+  r.Lead(3);
+  const auto ack = [&](RaftIndex index) {
+    return r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = r.status().term, .index = index});
+  };
+  ack(r.status().last_index);  // the term's own entry is told at once
+  const RaftIndex opened = r.status().commit;
+  ASSERT_EQ(opened, r.status().last_index);
+  ASSERT_TRUE(r.raw().Propose("later", CommitNews::kWithNext).ok());
+  r.Drain();
+  EXPECT_TRUE(ack(opened.Next()).empty());
+  EXPECT_EQ(r.status().commit, opened.Next());
+  ASSERT_TRUE(r.raw().Propose("next", CommitNews::kWithNext).ok());
+  std::vector<Message> sent = r.Drain();
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent[0].commit, opened.Next());
+  EXPECT_TRUE(ack(opened.Next().Next()).empty());
+  r.now = r.now + Config().heartbeat_interval;
+  r.raw().Tick(r.now);
+  RaftIndex told;
+  for (const Message& m : r.Drain()) {
+    if (m.type == MessageType::kHeartbeat && m.to == ReplicaId(2)) told = m.commit;
+  }
+  EXPECT_EQ(told, opened.Next().Next());
+  ASSERT_TRUE(r.raw().Propose("urgent").ok());
+  r.Drain();
+  EXPECT_FALSE(ack(r.status().last_index).empty());
+}
+
+// Whoever holds a change of membership must know after a restart that the one before it is committed: the commit
+// index is written with entries (7b), though not by itself.
+TEST(RaftPaper, TheCommitIndexIsWrittenWithEntries) {
+  Replica r(3);
+  const auto app = [&](RaftIndex after, RaftTerm term, std::vector<Entry> entries, RaftIndex commit) {
+    Message m{.type = MessageType::kApp, .from = ReplicaId(2), .to = ReplicaId(1), .term = kT5};
+    m.index = after;
+    m.log_term = term;
+    m.entries = std::move(entries);
+    m.commit = commit;
+    EXPECT_TRUE(r.raw().Step(m, r.now).ok());
+    return r.raw().TakeReady();
+  };
+  const Ready first = app(kI10, kT5, {Entry{kT5, kI10.Next(), EntryKind::kNormal, "a"}}, kI10);
+  r.raw().OnPersisted(first.token, r.now);
+  const Ready news = app(kI10.Next(), kT5, {}, kI10.Next());
+  EXPECT_FALSE(news.hard_state.has_value());
+  EXPECT_EQ(news.committed_entries.size(), 1u);
+  r.raw().OnPersisted(news.token, r.now);
+  const Ready second =
+      app(kI10.Next(), kT5, {Entry{kT5, kI10.Next().Next(), EntryKind::kNormal, "b"}}, kI10.Next());
+  ASSERT_TRUE(second.hard_state.has_value());
+  EXPECT_EQ(second.hard_state->commit, kI10.Next());
+}
+
+TEST(RaftPaper, APersistedSoleVotersEntryIsCommittedAtOnce) {
+  Replica r(1);
+  r.Lead(1);
+  ASSERT_TRUE(r.raw().Propose("x").ok());
+  const Ready ready = r.raw().TakeReady();
+  ASSERT_TRUE(ready.must_sync);
+  EXPECT_TRUE(ready.committed_entries.empty());
+  r.raw().OnPersisted(ready.token, r.now);
+  const auto committed = r.raw().TakeCommitted();
+  ASSERT_TRUE(committed.ok());
+  ASSERT_EQ(committed->size(), 1u);
+  EXPECT_EQ(committed->front().payload, "x");
+  r.raw().OnApplied(committed->front().index);
+  EXPECT_FALSE(r.raw().HasReady());
+}
+
 TEST(RaftPaper, S51_AStaleTermIsRefused) {
   Replica r(3);
   r.Step(HeartbeatFrom(2, 9));
