@@ -44,7 +44,13 @@ struct Store {
   std::map<std::string, Lock, std::less<>> locks;
   std::set<std::string> splits{std::string(kTableDataStart)};
 
-  Timestamp Tick() { return {clock += 1000, 0}; }
+  std::function<int64_t()> wall_now_ns;
+
+  Timestamp Tick() {
+    clock += 1000;
+    if (wall_now_ns) clock = std::max(clock, wall_now_ns());
+    return {clock, 0};
+  }
   const std::optional<std::string>* At(const Versions& versions, Timestamp ts) const {
     auto it = versions.lower_bound(ts);
     return it == versions.end() ? nullptr : &it->second;
@@ -370,6 +376,8 @@ class FakeTxn : public Txn {
 
 class FakeDatabase : public Database {
  public:
+  explicit FakeDatabase(std::function<int64_t()> wall_now_ns) { store_.wall_now_ns = std::move(wall_now_ns); }
+
   std::unique_ptr<Txn> Begin(const TxnOptions& options) override {
     return std::make_unique<FakeTxn>(store_, options);
   }
@@ -459,6 +467,8 @@ class FakeDatabase : public Database {
 
 }  // namespace
 
-std::unique_ptr<Database> MakeFakeDatabase() { return std::make_unique<FakeDatabase>(); }
+std::unique_ptr<Database> MakeFakeDatabase(std::function<int64_t()> wall_now_ns) {
+  return std::make_unique<FakeDatabase>(std::move(wall_now_ns));
+}
 
 }  // namespace orrery::kv

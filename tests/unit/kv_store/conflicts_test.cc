@@ -264,5 +264,46 @@ TEST(Conflicts, ReadsOutsideTransactionsMissNoCommitOfAClockAhead) {
   }
 }
 
+// A batch that meets one lock of a finished transaction meets its others next: they are resolved together, and nobody
+// else's.
+TEST(Conflicts, LocksOfAFinishedTransactionAreResolvedOverTheWholeRequest) {
+  Cluster cluster({});
+  const auto key = [](int i) { return "\x10k" + std::to_string(100 + i); };
+  const Status status = cluster.Run([&](const Context& context) -> Status {
+    RETURN_IF_ERROR(cluster.Put(context, key(0), "old"));
+    std::vector<Request> puts, reads;
+    for (int i = 0; i < 60; ++i) {
+      puts.push_back(PutRequest{key(i), "new"});
+      if (i >= 5 && i < 50) reads.push_back(GetRequest{key(i)});
+    }
+    auto written = SendToStore(cluster, context, InTxn(cluster.NewTxn(key(0), 0), std::move(puts)));
+    if (written.error) return ToStatus(*written.error);
+    const auto other = SendToStore(cluster, context, InTxn(cluster.NewTxn("\x10k120x", 0), {PutRequest{"\x10k120x", "1"}}));
+    if (other.error) return ToStatus(*other.error);
+    written.txn->meta.sequence += 100;
+    RETURN_IF_ERROR(Commit(cluster, context, *written.txn, {key(0), "\x10z"}));  // resolves the first, leaves a record
+    const auto commands = [&] { return cluster.store(NodeId(1))->GetMetrics().commands_applied; };
+
+    const uint64_t before = commands();
+    Transaction reader = cluster.NewTxn(key(0), 0);
+    reader.read_ts.wall_ns += 400'000'000;
+    reader.meta.write_ts = reader.read_ts;
+    const auto read = SendToStore(cluster, context, InTxn(reader, std::move(reads)));
+    if (read.error) return ToStatus(*read.error);
+    for (const Response& response : read.responses) CLUSTER_CHECK(std::get<GetResponse>(response).value == "new");
+    CLUSTER_CHECK(commands() - before < 5);  // not one a key
+
+    // What lies beyond the request's keys waits for whoever comes there.
+    const uint64_t then = commands();
+    for (const int i : {4, 50}) {
+      const auto single = SendToStore(cluster, context, InTxn(reader, {GetRequest{key(i)}}));
+      CLUSTER_CHECK(!single.error && std::get<GetResponse>(single.responses[0]).value == "new");
+    }
+    CLUSTER_CHECK(commands() - then >= 2);
+    return Commit(cluster, context, *other.txn, {"\x10k120x"});  // its intent still stands
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 }  // namespace
 }  // namespace orrery::kv
