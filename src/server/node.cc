@@ -163,6 +163,7 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
 
   kv::KvClientOptions client;
   client.routing.node = self_.node;
+  client.routing.planted = options_.store.planted;
   client.table_ranges = options_.table_ranges;
   client_ = kv::KvClient::Create(client, {.runtime = runtime_, .clock = *clock_,
                                           .first_range = [this] { return membership_->FirstRange(); }});

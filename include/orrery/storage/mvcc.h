@@ -43,6 +43,8 @@ struct MvccReadOptions {
   // What the leaseholder's own clock knows of it (B35): a version whose origin (keys.h) lies above this was not
   // committed when the reader began, so it is no uncertainty. Max: nothing is known.
   Timestamp local_limit = Timestamp::Max();
+  // Versions are judged by their own timestamps: a mistake, made by a planted bug only.
+  bool ignore_origins = false;
   // Ids of transactions known to have been pending after the reader began: what they commit was not committed
   // before it, so their intents above ts are no uncertainty. Null: none.
   const std::vector<std::string>* seen_pending = nullptr;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cli/sim/workload.h"
+#include "orrery/base/ordered_encoding.h"
 #include "orrery/kv/api/errors.h"
 
 namespace orrery::cli {
@@ -12,7 +13,9 @@ namespace {
 
 constexpr int64_t kInitialBalance = 100;
 constexpr int kAttemptsMax = 5;
+constexpr uint64_t kNeverRows = 99'000'000;  // rows from here on are always rolled back
 const std::string kTransferRule = "I11 a transaction is all or nothing, and what was acknowledged stays";
+const std::string kSavepointRule = "T30 what is rolled back to a savepoint has no effect";
 const std::string kSnapshotRule = "I12 reads equal the model at their timestamp";
 const std::string kSumRule = "W3 the sum of all balances is constant in one snapshot";
 
@@ -111,6 +114,7 @@ class BankWorkload final : public Workload {
   kv::Span AccountSpan() const { return {AccountPrefix(), kv::TablePrefix(DescriptorId(1001))}; }
 
   Plan MakePlan(ClientEnv& env);
+  void Redirect(Rng& rng, Plan& plan) const;
   std::vector<uint64_t> AccountsOf(const Plan& plan) const;  // in the order in which they are read
   void Decide(const Plan& plan, const SeenReads& seen, Movement& movement, kv::Batch& writes) const;
   void Transfer(ClientEnv& env);
@@ -171,13 +175,21 @@ BankWorkload::Plan BankWorkload::MakePlan(ClientEnv& env) {
     plan.insert_row = plan.new_statement = true;
     plan.savepoint = false;
     if (rng.Percent(50)) plan.think = rng.Between(1ms, 200ms);
+    if (rng.Percent(12)) plan.think = rng.Between(1s, 4s);  // as long as another node needs to take the range over
   }
   if (rng.Percent(10)) plan.think_late = rng.Percent(10) ? rng.Between(2s, 7s) : rng.Between(10ms, 1s);
   return plan;
 }
 
+// The money goes to somebody else.
+void BankWorkload::Redirect(Rng& rng, Plan& plan) const {
+  if (plan.width != Plan::Width::kPair) return;
+  plan.to = (plan.from + 1 + rng.Below(accounts_ - 1)) % accounts_;
+  if (plan.witness == plan.to) plan.witness.reset();
+}
+
 void BankWorkload::Transfer(ClientEnv& env) {
-  const Plan plan = MakePlan(env);
+  Plan plan = MakePlan(env);
   transfers_.push_back({});
   const runtime::Context context = env.context.WithTimeout(env.rng.Percent(10) ? env.rng.Between(20ms, 1s) : Duration(15s));
   Movement movement = transfers_.back();
@@ -191,6 +203,11 @@ void BankWorkload::Transfer(ClientEnv& env) {
     if (!kv::GetError<kv::TxnRetryError>(status) || attempt == kAttemptsMax || env.life->fenced) break;
     report_.Count("transaction retries");
     if (!txn->Restart(context, status).ok()) break;
+    // What an attempt has written is void if the next one does something else (B36).
+    if (env.rng.Percent(40)) Redirect(env.rng, plan);
+    // What an attempt has left behind keeps later writes from waiting, and so from being conditional: a lock in memory
+    // protects them within their statement only (B44).
+    if (plan.durability == kv::LockDurability::kUnreplicated) plan.new_statement = false;
   }
   movement.outcome = OutcomeOf(env, status, commit_sent);
   if (movement.outcome == Outcome::kCommitted) {
@@ -247,7 +264,7 @@ Status BankWorkload::TransferOnce(ClientEnv& env, const runtime::Context& contex
     const uint32_t savepoint = txn.CreateSavepoint();
     kv::Batch wrong;
     wrong.Put(Account(plan.from), Value(-1'000'000));
-    wrong.Put(Numbered(TransferPrefix(), 99'000'000 + plan.id % 1000), "never");
+    wrong.Put(Numbered(TransferPrefix(), kNeverRows + plan.id % 1000), "never");
     RETURN_IF_ERROR(txn.Run(context, wrong));
     RETURN_IF_ERROR(txn.RollbackTo(context, savepoint));
   }
@@ -407,6 +424,10 @@ void BankWorkload::Check(SimCluster&, const VersionModel& model) {
     if (!row) continue;
     if (t.outcome == Outcome::kUnknown) report_.Count("unknown outcomes that had committed");
     for (const auto& [account, change] : t.changes) balances[account] += change;
+  }
+  const kv::Span never{Numbered(TransferPrefix(), kNeverRows), ordered::PrefixEnd(TransferPrefix())};
+  for (const auto& [key, value] : model.ScanAt(never, Timestamp::Max())) {
+    report_.Violate(kSavepointRule, Printable(key) + " holds \"" + value + "\"");
   }
   for (uint64_t i = 0; i < accounts_; ++i) {
     const auto value = model.Latest(Account(i));

@@ -25,6 +25,8 @@ struct SimSettings {
   std::string stack = "server";
   std::string format = "text";
   std::string nemesis = "seed";
+  std::string plant;
+  bool stop_at_failure = false;
   double duration_s = 8;
   uint64_t progress_every = 20;
   uint64_t repeat_every = 0;
@@ -49,6 +51,7 @@ std::string ReplayCommand(const SimSettings& s, uint64_t seed) {
   if (s.duration_s != SimSettings().duration_s)
     command += " --duration=" + nlohmann::json(s.duration_s).dump();
   if (s.nemesis != SimSettings().nemesis) command += " --nemesis=" + s.nemesis;
+  if (!s.plant.empty()) command += " --plant=" + s.plant;
   if (s.stack != SimSettings().stack) command += " --stack=" + s.stack;
   if (s.backend != SimSettings().backend) command += " --backend=" + s.backend;
   return command;
@@ -78,6 +81,7 @@ RunResult RunSeed(const SimSettings& s, uint64_t seed) {
   options.backend = s.backend == "baton" ? runtime::SimBackend::kBaton : runtime::SimBackend::kFiber;
   options.fault_time = Duration(int64_t(s.duration_s * 1e9));
   if (s.nemesis != SimSettings().nemesis) options.faults = ParseFaults(s.nemesis);
+  if (!s.plant.empty()) options.planted = *kv::PlantedBugByName(s.plant);
   options.record_trace = s.trace;
   options.print_logs = s.logs;
   options.stack = s.stack == "kv" ? NodeStack::kKv : NodeStack::kServer;
@@ -193,6 +197,7 @@ int RunAll(const SimSettings& s) {
     totals.virtual_time += result.virtual_time;
     for (const auto& [name, count] : result.report.counts()) totals.counts[name] += count;
     if (result.failed()) totals.failed.push_back(seed);
+    if (s.stop_at_failure && result.failed()) break;
     if (text && first != last && totals.runs % s.progress_every == 0 && seed != last) PrintTotals(totals);
   }
   if (text && first != last) {
@@ -229,6 +234,11 @@ void AddSimCommand(CLI::App& app, void (*set_exit_code)(int)) {
   sim->add_option("--nemesis", s->nemesis,
                   "Faults: seed (two to four kinds, chosen by the seed), none, all, or of " + FaultNames())
       ->capture_default_str();
+  std::vector<std::string> bugs;
+  for (const auto& planted : kv::PlantedBugNames()) bugs.emplace_back(planted.name);
+  sim->add_option("--plant", s->plant, "Nodes make this mistake on purpose: such a run must fail")
+      ->check(CLI::IsMember(bugs));
+  sim->add_flag("--stop-at-failure", s->stop_at_failure, "Run no further seeds after one that failed");
   sim->add_option("--duration", s->duration_s, "Virtual seconds of faults")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();

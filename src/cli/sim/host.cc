@@ -86,6 +86,7 @@ class KvNode {
     placement_ = std::make_unique<kv::MembershipPlacement>(*membership_, runtime_.clock(), kv::PlacementOptions());
     kv::KvClientOptions client;
     client.routing.node = id_;
+    client.routing.planted = options_.store.planted;
     client_ = kv::KvClient::Create(client, {.runtime = runtime_, .clock = *clock_,
                                             .first_range = [this] { return membership_->FirstRange(); }});
     kv::StoreOptions store = options_.store;

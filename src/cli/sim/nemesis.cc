@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 namespace orrery::cli {
 
 using runtime::Context;
@@ -14,7 +12,8 @@ FaultPlan PlanFaults(uint64_t seed) {
   FaultPlan plan;
   bool* kinds[] = {&plan.crash_one, &plan.crash_many,      &plan.partitions,    &plan.one_way,
                    &plan.weather,   &plan.slow_links,      &plan.clocks,        &plan.splits,
-                   &plan.splits,    &plan.lease_transfers, &plan.clocks_broken, &plan.stops};
+                   &plan.splits,    &plan.lease_transfers, &plan.clocks_broken, &plan.stops,
+                   &plan.pauses};
   for (uint64_t left = 2 + rng.Below(3); left > 0; --left) *kinds[rng.Below(std::size(kinds))] = true;
   return plan;
 }
@@ -32,7 +31,8 @@ constexpr FaultName kFaultNames[] = {
     {"weather", &FaultPlan::weather},          {"slow-link", &FaultPlan::slow_links},
     {"clock", &FaultPlan::clocks},             {"clock-broken", &FaultPlan::clocks_broken},
     {"split", &FaultPlan::splits},             {"lease-transfer", &FaultPlan::lease_transfers},
-    {"stop", &FaultPlan::stops},               {kLyingDisk, &FaultPlan::lying_disk},
+    {"stop", &FaultPlan::stops},               {"pause", &FaultPlan::pauses},
+    {kLyingDisk, &FaultPlan::lying_disk},
 };
 
 }  // namespace
@@ -92,6 +92,7 @@ class Nemesis {
     add(wires && plan.slow_links, &Nemesis::SlowLink);
     add(plan.clocks || plan.clocks_broken, &Nemesis::Clock);
     add(plan.stops, &Nemesis::Stop);
+    add(plan.pauses, &Nemesis::Pause);
   }
 
   Status Run(MonoTime end) {
@@ -163,6 +164,15 @@ class Nemesis {
     sim_.StopNode(victim);
     (void)Sleep(rng_.Between(1ms, 1s)).ok();
     Bring(victim);
+  }
+  // Others may take over meanwhile; when it goes on it still believes what it believed.
+  void Pause() {
+    const NodeId victim = Victim();
+    if (!cluster_.IsUp(victim)) return;
+    cluster_.report().Count("pauses");
+    const Duration pause = rng_.Percent(40) ? rng_.Between(5ms, 600ms) : rng_.Between(600ms, 4s);
+    sim_.PauseNode(victim, pause);
+    if (rng_.Percent(70)) (void)Sleep(pause).ok();
   }
   void Partition() {
     cluster_.report().Count("partitions");

@@ -24,6 +24,7 @@ struct FaultPlan {
   bool splits = false;
   bool lease_transfers = false;
   bool stops = false;          // graceful: nothing is lost
+  bool pauses = false;         // the process stands still for a while and does not know it (B52)
   // Crashes lose what was synced a moment ago. No database survives that: a run with it must fail, which proves
   // that the audit sees loss. Never chosen by a seed, not part of "all".
   bool lying_disk = false;

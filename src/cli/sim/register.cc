@@ -26,23 +26,26 @@ class RegisterWorkload final : public Workload {
   Status Setup(ClientEnv&) override { return OkStatus(); }  // a register holds 0 until it is written
 
   void Step(ClientEnv& env) override {
-    const size_t slot = env.rng.Below(registers_);
+    const std::optional<size_t> news = env.rng.Percent(20) ? AwaitNews(env.context) : std::nullopt;
+    const size_t slot = news.value_or(env.rng.Below(registers_));
     const size_t key = KeyInUse(slot);
-    const uint64_t dice = env.rng.Below(100);
+    const uint64_t dice = news ? 0 : env.rng.Below(100);
     Entry entry;
     const size_t index = Begin(env, key, entry);
     const runtime::Context context = env.context.WithTimeout(env.rng.Percent(10) ? env.rng.Between(10ms, 1s) : Duration(15s));
-    if (dice < 45) {
+    if (dice < 40) {
       Read(env, context, key, entry);
-    } else if (dice < 65) {
+    } else if (dice < 60) {
       Write(env, context, key, entry, nullptr);
-    } else if (dice < 75) {  // two registers, often of two ranges: what is acknowledged has intents left
-      const size_t second = KeyInUse((slot + 1 + env.rng.Below(registers_ - 1)) % registers_);
+    } else if (dice < 80) {  // two registers, often of two ranges: what is acknowledged has intents left
+      const size_t second_slot = (slot + 1 + env.rng.Below(registers_ - 1)) % registers_;
+      const size_t second = KeyInUse(second_slot);
       Entry other;
       const size_t other_index = Begin(env, second, other);
       other.key = second;
       Write(env, context, key, entry, &other);
       if (other.outcome == Outcome::kCommitted) other.op.returned = cluster_.Now();
+      if (other.outcome == Outcome::kCommitted) TellNews(second_slot);
       histories_[second][other_index] = std::move(other);
     } else {
       CompareAndSet(env, context, key, entry);
@@ -98,6 +101,21 @@ class RegisterWorkload final : public Workload {
     return number;
   }
   uint64_t NewValue() { return ++last_value_; }
+  // Waits until somebody has two registers acknowledged: the slot of the second one, to be read at once. Its intent may
+  // stand yet, and its timestamp may lie above the clock here (T11, B35). None: nothing came in time.
+  std::optional<size_t> AwaitNews(const runtime::Context& context) {
+    runtime::MutexLock lock(news_mutex_);
+    const uint64_t before = news_count_;
+    const Status told = runtime::WaitUntil(context.WithTimeout(250ms), news_mutex_, news_cv_, [&] { return news_count_ != before; });
+    if (!told.ok()) return std::nullopt;
+    return news_slot_;
+  }
+  void TellNews(size_t slot) {
+    runtime::MutexLock lock(news_mutex_);
+    ++news_count_;
+    news_slot_ = slot;
+    news_cv_.NotifyAll();
+  }
 
   void Read(ClientEnv& env, const runtime::Context& context, size_t key, Entry& entry);
   // `other`: written by the same transaction; or null.
@@ -112,6 +130,10 @@ class RegisterWorkload final : public Workload {
   size_t registers_;
   size_t rotation_;
   uint64_t last_value_ = 0;
+  runtime::Mutex news_mutex_{"news"};
+  runtime::CondVar news_cv_;
+  uint64_t news_count_ = 0;
+  size_t news_slot_ = 0;
   std::vector<std::vector<Entry>> histories_;
 };
 
@@ -127,7 +149,12 @@ void RegisterWorkload::Read(ClientEnv& env, const runtime::Context& context, siz
     status = env.database.Read(context, batch, &ts);
   } else {
     auto txn = env.database.Begin({.isolation = how == 1 ? kv::IsolationLevel::kSerializable : kv::IsolationLevel::kReadCommitted});
-    status = txn->Run(context, batch);
+    // What was committed before it began is resolved, and the lease moves, before it looks: clocks it has read are old (B35).
+    if (env.rng.Percent(30)) {
+      const Duration think = env.rng.Percent(70) ? env.rng.Between(0ms, 40ms) : env.rng.Between(40ms, 900ms);
+      status = context.runtime().scheduler().SleepFor(context, think);
+    }
+    if (status.ok()) status = txn->Run(context, batch);
     if (status.ok()) status = txn->Commit(context);
     if (status.ok()) ts = txn->commit_timestamp();
   }
@@ -158,6 +185,11 @@ void RegisterWorkload::Write(ClientEnv& env, const runtime::Context& context, si
     status = txn->RunAndCommit(context, batch);
   } else {
     status = txn->Run(context, batch);
+    // Under READ COMMITTED it then commits above where its intents stand: they move up when they are resolved (B35).
+    if (status.ok() && other && env.rng.Percent(50)) {
+      status = context.runtime().scheduler().SleepFor(context, env.rng.Between(10ms, 200ms));
+      txn->BeginStatement();
+    }
     commit_sent = status.ok();
     if (commit_sent) status = txn->Commit(context);
   }

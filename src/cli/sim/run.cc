@@ -42,6 +42,7 @@ class Run {
     cluster.seed = options.seed;
     cluster.nodes = options.nodes;
     cluster.stack = options.stack;
+    cluster.store.planted = options.planted;
     cluster.print_logs = options.print_logs;
     // Delay makes offsets look larger than they are, so that clocks well within the bound may seem beyond it.
     cluster.disks_lie = faults.lying_disk;
@@ -73,6 +74,7 @@ class Run {
     }
     loaded_ = true;
     Break(context);
+    cluster_.sim().probes().StopBuggify();
     HealAll(cluster_);
     Recover(context);
     stop_ = true;

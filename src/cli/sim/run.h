@@ -22,6 +22,7 @@ struct RunOptions {
   Duration fault_time = 8s;  // virtual
   std::optional<FaultPlan> faults;  // none: chosen by the seed
   NodeStack stack = NodeStack::kServer;
+  kv::PlantedBug planted = kv::PlantedBug::kNone;
   bool record_trace = false;
   bool print_logs = false;  // of the nodes, as they come
 };

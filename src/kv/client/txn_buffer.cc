@@ -116,10 +116,21 @@ Status TxnCoordinator::LostLock(const Status& error) const {
   return ToStatus(lost);
 }
 
+// What waits, as requests.
+void TxnCoordinator::AppendBuffered(std::vector<Request>& out) const {
+  buffer_.AppendRequests(out);
+  if (!Planted(PlantedBug::kPlainBufferedPuts)) return;
+  for (Request& request : out) {
+    if (auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
+      request = PutRequest{std::move(cput->key), std::move(cput->value)};
+    }
+  }
+}
+
 // Sends what waits, as intents. Nothing is buffered from then on.
 Status TxnCoordinator::Flush(const runtime::Context& context) {
   Batch batch;
-  buffer_.AppendRequests(batch.requests);
+  AppendBuffered(batch.requests);
   const Status status = Send(context, batch);
   if (!status.ok()) return LostLock(status);
   buffer_.MarkSent(last_sequence_);

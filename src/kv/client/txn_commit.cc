@@ -138,7 +138,7 @@ Status TxnCoordinator::CommitBuffered(const runtime::Context& context) {
     return CommitWrites(context);
   }
   request_.requests.clear();
-  buffer_.AppendRequests(request_.requests);
+  AppendBuffered(request_.requests);
   request_.requests.emplace_back(EndRequest());
   request_.header.wait = WaitPolicy::kBlock;
   request_.header.max_keys = 0;
@@ -172,7 +172,8 @@ Status TxnCoordinator::CommitWrites(const runtime::Context& context) {
   request_.header.can_forward_read = 0;
   NumberRequests();
   for (int attempt = 0;; ++attempt) {
-    if (isolation_ == IsolationLevel::kSerializable && txn().meta.write_ts > txn().read_ts) {
+    const bool moved = isolation_ == IsolationLevel::kSerializable && txn().meta.write_ts > txn().read_ts;
+    if (moved && !Planted(PlantedBug::kCommitsAboveReads)) {
       if (Status s = Refresh(context, txn().meta.write_ts); !s.ok()) {
         const auto* retry = GetError<TxnRetryError>(s);
         if (!retry) state_ = State::kFailed;
@@ -215,6 +216,12 @@ Status TxnCoordinator::FinishCommit(const runtime::Context& context, const Batch
 // T18: a commit was sent and its answer is lost. Ask the record; then make sure by trying to abort, which
 // either proves that it never commits or finds that it has. Else: 40003.
 Status TxnCoordinator::ResolveAmbiguity(const runtime::Context& context, const Status& error) {
+  if (Planted(PlantedBug::kUnknownAsCommitted)) {
+    env_.background.Unregister(heartbeat_);
+    commit_ts_ = txn().meta.write_ts;
+    state_ = State::kFinished;
+    return OkStatus();
+  }
   const runtime::Context later = context.Detached().WithTimeout(kAmbiguityTimeout);
   BatchRequest query;
   query.requests.emplace_back(PushTxnRequest{.pushee = txn().meta, .type = PushType::kQuery});
@@ -229,6 +236,10 @@ Status TxnCoordinator::ResolveAmbiguity(const runtime::Context& context, const S
     abort.requests.emplace_back(EndTxnRequest{.outcome = TxnStatus::kAborted, .lock_spans = locks_.Normalised()});
     const BatchResponse ended = env_.sender.Route(later, abort, DistSender::Pieces::kOne);
     const EndTxnResponse* end = ended.error ? nullptr : EndOf(ended);
+    if (!end && Planted(PlantedBug::kUnknownAsAborted)) {
+      state_ = State::kAborted;
+      return RetryError(RetryReason::kAbortedRecordGone, txn().meta, txn().meta.write_ts);
+    }
     if (!end) {
       env_.background.Unregister(heartbeat_);
       state_ = State::kFinished;

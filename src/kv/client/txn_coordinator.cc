@@ -67,6 +67,12 @@ std::string TxnCoordinator::NewId() const {
   return id;
 }
 
+// T11: of a reader that begins now.
+Timestamp TxnCoordinator::UncertaintyLimit() const {
+  if (Planted(PlantedBug::kNoUncertainty)) return txn().read_ts;
+  return env_.clock.UncertaintyLimit(txn().read_ts);
+}
+
 // A fresh transaction: new id, nothing read, nothing locked.
 void TxnCoordinator::Reset() {
   Transaction fresh;
@@ -76,10 +82,10 @@ void TxnCoordinator::Reset() {
   fresh.meta.min_ts = fresh.read_ts;
   fresh.meta.priority = priority_;
   fresh.meta.isolation = uint8_t(isolation_);
-  fresh.uncertainty_limit = env_.clock.UncertaintyLimit(fresh.read_ts);
   fresh.gateway = env_.options.routing.node;
   fresh.started = fresh.read_ts;
   request_.header.txn = std::move(fresh);
+  txn().uncertainty_limit = UncertaintyLimit();
   state_ = State::kOpen;
   last_sequence_ = 0;
   write_sequences_.clear();
@@ -236,7 +242,7 @@ Status TxnCoordinator::SendAndRecover(const runtime::Context& context, DistSende
     request_.header.can_forward_read = MayMoveReads();
     response = env_.sender.Route(context, request_, pieces);
     if (response.txn && response.txn->meta.id == txn().meta.id) {
-      txn().meta.write_ts.Forward(response.txn->meta.write_ts);
+      if (!Planted(PlantedBug::kForgetsForwardedWrite)) txn().meta.write_ts.Forward(response.txn->meta.write_ts);
       AddObserved(txn(), *response.txn);
       if (response.txn->read_ts > txn().read_ts && MayMoveReads()) MoveTo(response.txn->read_ts);
     }
@@ -276,7 +282,7 @@ Status TxnCoordinator::Refresh(const runtime::Context& context, Timestamp to) {
   for (const Span& span : reads_.Normalised()) {
     refresh.requests.emplace_back(RefreshRequest{.span = span, .from = refreshed_to_});
   }
-  if (!refresh.requests.empty()) {
+  if (!refresh.requests.empty() && !Planted(PlantedBug::kSkipsRefresh)) {
     const BatchResponse response = env_.sender.Route(context, refresh, DistSender::Pieces::kMany);
     if (response.error) return ToStatus(*response.error);
   }
@@ -334,7 +340,7 @@ void TxnCoordinator::BeginStatement() {
   if (isolation_ != IsolationLevel::kReadCommitted || state_ != State::kOpen) return;
   statement_has_read_ = false;
   MoveTo(env_.clock.Now());
-  txn().uncertainty_limit = env_.clock.UncertaintyLimit(txn().read_ts);
+  txn().uncertainty_limit = UncertaintyLimit();
   txn().started = txn().read_ts;
   txn().observed.clear();
 }
@@ -362,7 +368,7 @@ Status TxnCoordinator::Restart(const runtime::Context& context, const Status& re
     return OkStatus();
   }
   // The same transaction in its next epoch: what it wrote is void, its locks still keep others out (T9).
-  txn().meta.epoch += 1;
+  if (!Planted(PlantedBug::kRestartsInSameEpoch)) txn().meta.epoch += 1;
   txn().ignored.clear();
   write_sequences_.clear();
   buffer_.Clear();
@@ -384,7 +390,7 @@ Status TxnCoordinator::RollbackTo(const runtime::Context&, uint32_t savepoint) {
   buffer_.RollbackTo(savepoint);
   auto& ignored = txn().ignored;
   std::erase_if(ignored, [&](const SequenceRange& range) { return range.first > savepoint; });
-  ignored.push_back({savepoint + 1, last_sequence_});
+  if (!Planted(PlantedBug::kRollbackKeepsWrites)) ignored.push_back({savepoint + 1, last_sequence_});
   while (!write_sequences_.empty() && write_sequences_.back() > savepoint) write_sequences_.pop_back();
   return OkStatus();
 }

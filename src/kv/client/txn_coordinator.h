@@ -71,6 +71,9 @@ class TxnCoordinator : public Txn {
   Transaction& txn() { return *request_.header.txn; }
   const Transaction& txn() const { return *request_.header.txn; }
 
+  bool Planted(PlantedBug bug) const { return env_.options.routing.planted == bug; }
+  Timestamp UncertaintyLimit() const;
+
   // Stages.
   Status CheckUsable();
   std::string NewId() const;
@@ -98,6 +101,7 @@ class TxnCoordinator : public Txn {
   void NoteHeld(const Batch& batch);
   Status Flush(const runtime::Context& context);
   Status LostLock(const Status& error) const;
+  void AppendBuffered(std::vector<Request>& out) const;
   Status CommitBuffered(const runtime::Context& context);
 
   // txn_commit.cc

@@ -6,6 +6,7 @@
 
 #include "kv/replica/raft_driver.h"
 #include "orrery/kv/api/node_liveness.h"
+#include "orrery/kv/api/planted_bug.h"
 #include "orrery/kv/api/sender.h"
 #include "orrery/kv/changes/command_sink.h"
 #include "orrery/kv/hlc/hybrid_clock.h"
@@ -26,6 +27,7 @@ struct ReplicaLimits {
   uint64_t scan_bytes_max = 0;
   uint64_t raft_log_bytes_max = 0;
   uint64_t raft_log_entries_min = 0;
+  PlantedBug planted = PlantedBug::kNone;
 };
 
 struct ReplicaCounters {

@@ -83,7 +83,7 @@ void RaftDriver::Stop() {
 
 Status RaftDriver::Persist(CycleOutput& out) {
   if (out.sync) {
-    RETURN_IF_ERROR(engine_.Write(out.log, storage::SyncMode::kSync));
+    RETURN_IF_ERROR(engine_.Write(out.log, hooks_.log_sync));
     metrics_.groups_synced.fetch_add(1, std::memory_order_relaxed);
     metrics_.entries_synced.fetch_add(out.entry_count, std::memory_order_relaxed);
   } else if (!out.log.empty()) {

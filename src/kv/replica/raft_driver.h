@@ -88,6 +88,8 @@ class RaftDriver {
     // The bound that a promise needs on disk. If it is not covered yet: stages it, forces a sync and returns
     // true; then no message leaves before that sync (B29).
     std::function<bool(Timestamp promise, CycleOutput& out)> cover_promise;
+    // Of what has to be durable before it is promised. A planted bug says otherwise.
+    storage::SyncMode log_sync = storage::SyncMode::kSync;
   };
   RaftDriver(storage::Engine& engine, runtime::Clock& clock, Hooks hooks)
       : engine_(engine), clock_(clock), hooks_(std::move(hooks)) {}

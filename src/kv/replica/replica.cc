@@ -184,10 +184,15 @@ Status Replica::CheckLease(MonoTime now) const {
   return NotLeaseholder();
 }
 
-// B29: a read above what a quorum has promised on our behalf must not be answered yet.
+// B29: a quorum has promised that nothing will be written at or below it any more.
+bool Replica::IsPromised(int64_t wall_ns) const {
+  return promised_wall_ns_.load(std::memory_order_acquire) > wall_ns || Planted(PlantedBug::kServesPastLease);
+}
+
+// A read above what a quorum has promised on our behalf must not be answered yet.
 Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
   const int64_t wanted = ts.wall_ns + 1;
-  if (promised_wall_ns_.load(std::memory_order_acquire) >= wanted) return OkStatus();
+  if (IsPromised(ts.wall_ns)) return OkStatus();
   Post([wanted](Replica& self, CycleOutput&) {
     if (!self.raft_) return;
     const int64_t ahead = self.host_.clock().PhysicalNowNs() + self.PromiseAhead().count();
@@ -207,7 +212,7 @@ Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
 
 // B43: the conditions under which Execute admits a timestamp, without waiting.
 bool Replica::MayServeAt(Timestamp ts) {
-  return promised_wall_ns_.load(std::memory_order_acquire) > ts.wall_ns && host_.clock().Update(ts).ok();
+  return IsPromised(ts.wall_ns) && host_.clock().Update(ts).ok();
 }
 
 Status Replica::Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response) {
@@ -284,6 +289,10 @@ Status Replica::CheckMayLock(const BatchRequest& batch) const {
 // not committed when the reader began.
 Status Replica::AskAboutIntent(const runtime::Context& context, Attempt& attempt) {
   const storage::LockConflict& intent = *attempt.ask_about;
+  if (Planted(PlantedBug::kTakesIntentsForPending)) {
+    attempt.seen_pending.push_back(intent.txn.id);
+    return OkStatus();
+  }
   BatchRequest batch;
   batch.header.now = host_.clock().Peek();
   batch.header.gateway = host_.node();
@@ -329,7 +338,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     write_ts = txn->meta.write_ts;
     write_ts.Forward(attempt.read_floor);
   }
-  if (attempt.writes) {  // T7
+  if (attempt.writes && !Planted(PlantedBug::kWritesUnderReads)) {  // T7
     for (const auto& request : batch.requests) {
       if (const auto key = WrittenKey(request)) write_ts = reads_.WritableAt(*key, write_ts, attempt.txn.id);
     }
@@ -340,7 +349,7 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     attempt.read_ts = std::max(txn->read_ts, attempt.read_floor);
     // B35: an earlier leaseholder's clock may have been ahead of ours until our lease began.
     attempt.local_limit = ObservedAt(*txn, host_.node()).value_or(attempt.arrived);
-    attempt.local_limit.Forward(lease_.start);
+    if (!Planted(PlantedBug::kObservesAcrossLeases)) attempt.local_limit.Forward(lease_.start);
   } else {
     attempt.read_ts = attempt.local_limit = write_ts;
   }
@@ -371,6 +380,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     view.now = host_.clock().Peek();
     view.gc_threshold = attempt.gc_threshold;
     view.scan_bytes_max = host_.limits().scan_bytes_max;
+    view.planted = host_.limits().planted;
     view.record_mark = [this](std::string_view id) {
       MutexLock lock(mutex_);
       return reads_.GetRecordMark(id);
@@ -652,16 +662,6 @@ Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord&
   proposal->request = std::move(request);
   proposal->command.effects = std::move(overlay.TakeBatch()).TakeBytes();
   return ProposeAndWait(context, proposal);
-}
-
-Status Replica::ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal) {
-  Submit(proposal);
-  const Status waited =
-      host_.driver().DriveUntil(context.WithTimeout(host_.limits().proposal_timeout), proposal->waiter);
-  if (waited.ok()) return proposal->status;
-  // T18: it may still be decided; the driver ends its latches then.
-  host_.counters().ambiguous_results.fetch_add(1, std::memory_order_relaxed);
-  return AmbiguousError("the outcome of a write is not known: " + std::string(waited.message()));
 }
 
 }  // namespace orrery::kv

@@ -118,7 +118,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   // replica.cc: the request path. replica_read.cc: its short cut.
   BatchResponse Fail(const Status& status, const BatchRequest& batch) const;
+  bool Planted(PlantedBug bug) const { return host_.limits().planted == bug; }
   bool HasLeaseAt(MonoTime now) const { return now.ns < serving_until_ns_.load(std::memory_order_acquire); }
+  bool IsPromised(int64_t wall_ns) const;
   Status CheckLease(MonoTime now) const;
   Status NotLeaseholder() const;
   Status WaitForPromise(const runtime::Context& context, Timestamp ts);
@@ -130,7 +132,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status ExecuteOnce(const runtime::Context& context, const BatchRequest& batch, Attempt& attempt, BatchResponse& out);
   Status CheckRouting(const BatchRequest& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status EvaluateAttempt(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, size_t& failed);
   void RememberReads(const BatchRequest& batch, const Attempt& attempt, const std::vector<Response>& responses)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
@@ -236,7 +237,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<bool> quiet_{false};
   std::atomic<bool> owns_lease_{false};        // leader, under its own lease; what is valid, serving_until_ns_ says
   std::atomic<bool> renewing_{false};          // owned, and a quorum is being asked after a time of quiet
-
   std::atomic<Space> space_{Space::kEnough};   // whether new data may be proposed
 
   mutable runtime::Mutex mutex_{"replica"};

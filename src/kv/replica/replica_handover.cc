@@ -104,7 +104,8 @@ void Replica::TakeOver(const Lease& lease, Holder holder) {
   MutexLock lock(mutex_);
   Woken woken;
   concurrency_.OnLeaseLost(woken);  // what late requests of an earlier lease of ours have left
-  reads_.RaiseLowWater({lease.start, lease.start});  // T8, B26, B27
+  const Timestamp reads_low_water = Planted(PlantedBug::kNoLowWater) ? Timestamp() : lease.start;
+  reads_.RaiseLowWater({reads_low_water, lease.start});  // T8, B26, B27
   if (inherited && inherited->sequence.Next() == lease.sequence) {
     concurrency_.ImportLocks(inherited->locks);
     for (const TxnLocks& of : inherited->locks.txns) {

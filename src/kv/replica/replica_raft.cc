@@ -10,6 +10,12 @@ namespace orrery::kv {
 using runtime::MutexLock;
 using storage::ColumnFamily;
 
+namespace {
+
+constexpr Duration kServedPastLease = 3s;  // by a planted bug
+
+}  // namespace
+
 Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
   auto& engine = host_.engine();
   RangeDescriptor descriptor;
@@ -158,7 +164,7 @@ void Replica::TakeReady(CycleOutput& out) {
     const bool same_term = soft_state_.term == ready.soft_state->term;
     soft_state_ = *ready.soft_state;
     if (was_leader && (soft_state_.role != raft::Role::kLeader || !same_term)) {
-      StopServing();
+      if (!Planted(PlantedBug::kServesPastLease)) StopServing();
       leaving_.reset();
     }
     if (!same_term) lease_proposed_ = false;
@@ -327,6 +333,7 @@ void Replica::ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, Cycle
 
 Status Replica::ProposeOne(Proposal& proposal) {
   Command& command = proposal.command;
+  if (Planted(PlantedBug::kSequenceAtProposal) && !command.lease) command.lease_sequence = current_lease_.sequence;
   // T4: evaluated under the lease that is current, which rests on the term in which we propose.
   const bool leased = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
                       current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_ &&
@@ -461,7 +468,11 @@ Duration Replica::PromiseAhead() const { return host_.clock().max_offset() * 3 /
 void Replica::UpdateServing(MonoTime now) {
   const bool ours = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
                     current_lease_.holder.replica == id_ && current_lease_.sequence != ended_lease_;
-  const raft::LeaseStatus status = ours ? raft_->LeaseAt(now) : raft::LeaseStatus{};
+  raft::LeaseStatus status = ours ? raft_->LeaseAt(now) : raft::LeaseStatus{};
+  if (Planted(PlantedBug::kServesPastLease)) {
+    if (!status.held && HasLeaseAt(now)) return;
+    status.valid_until = status.valid_until + kServedPastLease;
+  }
   NoteOwnership(status.held);
   if (!status.held) {
     if (serving_until_ns_.load(std::memory_order_relaxed) != 0) StopServing();

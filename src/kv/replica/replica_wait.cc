@@ -1,4 +1,4 @@
-// Waiting: for latches and locks (ConcurrencyManager says for whom), for the end of a pushed transaction.
+// Waiting: for latches and locks (ConcurrencyManager says for whom), for the end of a pushed transaction, for the log.
 #include "kv/replica/replica.h"
 
 #include "orrery/base/hash.h"
@@ -305,6 +305,35 @@ Status Replica::AskPusher(const runtime::Context& context, WaitingPush& waiter) 
                               std::nullopt});
   }
   return OkStatus();
+}
+
+namespace {
+
+// B52. Any task may stand still for a while, anywhere. A simulation makes it stand here: all that the write rests on has
+// been looked at, and nothing is proposed yet (T4).
+void MaybeStall(const runtime::Context& context) {
+  auto& runtime = context.runtime();
+  if (!runtime.probes().enabled() || !runtime.probes().Buggify("replica: a write stalls before it is proposed", 40)) return;
+  const uint64_t dice = runtime.random().Next();
+  const Duration stall = Duration(int64_t(dice % (dice >> 32 & 3 ? 50'000'000 : 1'500'000'000)));
+  (void)runtime.scheduler().SleepFor(context, stall).ok();
+}
+
+}  // namespace
+
+Status Replica::ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal) {
+  MaybeStall(context);
+  Submit(proposal);
+  if (Planted(PlantedBug::kAcknowledgesProposals)) {
+    host_.driver().Drive();
+    return OkStatus();
+  }
+  const Status waited =
+      host_.driver().DriveUntil(context.WithTimeout(host_.limits().proposal_timeout), proposal->waiter);
+  if (waited.ok()) return proposal->status;
+  // T18: it may still be decided; the driver ends its latches then.
+  host_.counters().ambiguous_results.fetch_add(1, std::memory_order_relaxed);
+  return AmbiguousError("the outcome of a write is not known: " + std::string(waited.message()));
 }
 
 }  // namespace orrery::kv

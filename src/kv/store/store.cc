@@ -65,6 +65,7 @@ StoreImpl::StoreImpl(const StoreOptions& options, StoreDeps deps) : options_(opt
   limits_.scan_bytes_max = options.scan_bytes_max;
   limits_.raft_log_bytes_max = options.raft_log_bytes_max;
   limits_.raft_log_entries_min = options.raft_log_entries_min;
+  limits_.planted = options.planted;
 }
 
 StoreImpl::~StoreImpl() = default;
@@ -75,6 +76,7 @@ Status StoreImpl::Start(const runtime::Context& context) {
   RaftDriver::Hooks hooks;
   hooks.send = [this](NodeId to, RaftMessageBatch batch) { SendMessages(to, std::move(batch)); };
   hooks.cover_promise = [this](Timestamp promise, CycleOutput& out) { return CoverPromise(promise, out); };
+  if (options_.planted == PlantedBug::kNoSync) hooks.log_sync = storage::SyncMode::kNoSync;
   driver_ = std::make_unique<RaftDriver>(deps_.engine, runtime_->clock(), std::move(hooks));
   ASSIGN_OR_RETURN(const auto bound, storage::ReadBound(deps_.engine, storage::kReadPromiseName));
   if (bound) initial_read_promise_ = promise_bound_ = *bound;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "orrery/base/assert.h"
@@ -168,7 +169,7 @@ SimTask& Loop::Spawn(std::string name, uint64_t owner, size_t stack_bytes, absl:
       });
   Trace("spawn", task->id, owner);
   tasks_.emplace(task->id, std::move(owned));
-  ready_.push_back(task);
+  MakeReady(*task);
   return *task;
 }
 
@@ -193,13 +194,38 @@ void Loop::Wake(SimTask& task) {
   if (task.state != SimTask::State::kBlocked) return;
   task.state = SimTask::State::kReady;
   task.waits_for.clear();
+  MakeReady(task);
+}
+
+void Loop::MakeReady(SimTask& task) {
+  if (!frozen_.empty()) [[unlikely]] {
+    if (const auto it = frozen_.find(task.owner); it != frozen_.end()) return it->second.push_back(&task);
+  }
   ready_.push_back(&task);
+}
+
+void Loop::Freeze(uint64_t owner, MonoTime until) {
+  ORRERY_ASSERT(!current_ || current_->owner != owner, "nobody freezes itself");
+  Trace("freeze", owner);
+  std::vector<SimTask*>& tasks = frozen_[owner];
+  const auto is_frozen = [owner](const SimTask* task) { return task->owner == owner; };
+  std::copy_if(ready_.begin(), ready_.end(), std::back_inserter(tasks), is_frozen);
+  std::erase_if(ready_, is_frozen);
+  At(until, [this, owner] { Thaw(owner); });
+}
+
+void Loop::Thaw(uint64_t owner) {
+  const auto it = frozen_.find(owner);
+  if (it == frozen_.end()) return;
+  Trace("thaw", owner);
+  ready_.insert(ready_.end(), it->second.begin(), it->second.end());
+  frozen_.erase(it);
 }
 
 void Loop::Yield() {
   if (!current_) return;
   current_->state = SimTask::State::kReady;
-  ready_.push_back(current_);
+  MakeReady(*current_);
   current_->control->Suspend();
 }
 
@@ -268,7 +294,7 @@ std::string Loop::DescribeTasks(uint64_t owner_or_zero) const {
     if (owner_or_zero != 0 && task->owner != owner_or_zero) continue;
     text.append("  task ").append(std::to_string(id)).append(" \"").append(task->name).append("\"");
     if (task->state == SimTask::State::kBlocked) text.append(" waits for ").append(task->waits_for);
-    else text.append(" is ready");
+    else text.append(frozen_.contains(task->owner) ? " is frozen" : " is ready");
     for (const auto& held : task->held) text.append(", holds mutex \"").append(held.name).append("\"");
     text.append("\n");
   }

@@ -101,6 +101,10 @@ class Loop {
   void Wake(SimTask& task);  // no-op unless blocked
   void Yield();
   void MaybePreempt();  // a seeded Yield
+  // The tasks of `owner` do not run until then, nor those that it gets meanwhile, though time goes on for them as for
+  // all others: a process that is stopped. Not of the current task. Thaw ends it early.
+  void Freeze(uint64_t owner, MonoTime until);
+  void Thaw(uint64_t owner);
   // Waits a virtual while, whatever happens.
   void Pause(Duration duration, std::string_view reason);
 
@@ -129,6 +133,7 @@ class Loop {
     }
   };
 
+  void MakeReady(SimTask& task);
   void Step();
   // Fires what is due; when nothing is ready, jumps to what is next. False: there is none.
   bool Advance();
@@ -148,6 +153,7 @@ class Loop {
   uint64_t last_timer_ = 0;
   std::map<uint64_t, std::unique_ptr<SimTask>> tasks_;  // living ones, by id
   std::vector<SimTask*> ready_;
+  std::map<uint64_t, std::vector<SimTask*>> frozen_;  // owners, and which of their tasks would be ready
   std::priority_queue<Timer, std::vector<Timer>, Later> timers_;
   std::map<std::string, std::set<std::string>, std::less<>> lock_order_;  // held → taken after it
 };

@@ -94,6 +94,7 @@ void Simulator::CrashNode(NodeId node) {
   ORRERY_ASSERT(state.running != nullptr, "CrashNode: the node is running");
   Incarnation& incarnation = *std::exchange(state.running, nullptr);
   world.loop.Trace("crash", node.value(), incarnation.id());
+  world.loop.Thaw(incarnation.id());
   incarnation.Fence();
   world.exchange.OnFence(incarnation);
   world.streams.OnFence(incarnation);
@@ -109,11 +110,18 @@ void Simulator::StopNode(NodeId node) {
   ORRERY_ASSERT(state.running != nullptr, "StopNode: the node is running");
   Incarnation& incarnation = *std::exchange(state.running, nullptr);
   impl_->world.loop.Trace("stop", node.value(), incarnation.id());
+  impl_->world.loop.Thaw(incarnation.id());
   incarnation.root().Cancel();
   incarnation.Drain();
   impl_->world.exchange.OnFence(incarnation);
   impl_->world.streams.OnFence(incarnation);
   incarnation.Fence();
+}
+
+void Simulator::PauseNode(NodeId node, Duration duration) {
+  impl_->AssertInDriver();
+  ORRERY_ASSERT(IsRunning(node), "PauseNode: the node is running");
+  impl_->world.loop.Freeze(impl_->Node(node).running->id(), now() + duration);
 }
 
 bool Simulator::IsRunning(NodeId node) const {

@@ -64,6 +64,7 @@ StatusOr<bool> HasUncertainVersion(const Reader& reader, std::string_view prefix
     if (hidden && at == *hidden) continue;
     VersionValue version;
     RETURN_IF_ERROR(DecodeVersionValue(it->key(), it->value(), version));
+    if (options.ignore_origins) version.origin.reset();
     return version.origin.value_or(at) <= options.local_limit;
   }
   RETURN_IF_ERROR(it->status());

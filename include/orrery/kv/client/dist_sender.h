@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "orrery/base/status_or.h"
+#include "orrery/kv/api/planted_bug.h"
 #include "orrery/kv/api/sender.h"
 #include "orrery/kv/client/range_cache.h"
 #include "orrery/kv/hlc/hybrid_clock.h"
@@ -40,6 +41,7 @@ struct DistSenderOptions {
   Duration attempt_timeout = 10s;       // of one remote call
   Duration give_up_after = 60s;         // of a range without a leaseholder: Unavailable (R15)
   uint64_t meta_prefetch = 16;          // descriptors read in one look-up
+  PlantedBug planted = PlantedBug::kNone;  // of the whole client (planted_bug.h)
 };
 
 class DistSender : public Sender {

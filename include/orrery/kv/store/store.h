@@ -16,6 +16,7 @@
 #include "orrery/base/time.h"
 #include "orrery/kv/api/descriptor.h"
 #include "orrery/kv/api/node_liveness.h"
+#include "orrery/kv/api/planted_bug.h"
 #include "orrery/kv/api/sender.h"
 #include "orrery/kv/changes/command_sink.h"
 #include "orrery/kv/store/placement_policy.h"
@@ -58,6 +59,8 @@ struct StoreOptions {
   Duration queue_interval = 1s;                 // between looks at each range
   Duration gc_interval = 10min;                 // between collections of one range's old versions
   Duration gc_ttl = 4h;                         // versions older than this are garbage
+
+  PlantedBug planted = PlantedBug::kNone;       // of tests of the tests; the client has to be told as well
 };
 
 struct StoreDeps {

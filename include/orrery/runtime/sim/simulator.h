@@ -86,6 +86,9 @@ class Simulator {
   void CrashNode(NodeId node);
   // Graceful stop: cancels the root context and waits for the end; nothing is lost.
   void StopNode(NodeId node);
+  // Its tasks stand still for a while, as those of a process that is stopped: clocks go on, messages pile up. A crash
+  // or a stop ends it. Precondition: the node is running.
+  void PauseNode(NodeId node, Duration duration);
   bool IsRunning(NodeId node) const;
   // The incarnation's runtime. Precondition: it runs.
   Runtime& NodeRuntime(NodeId node);

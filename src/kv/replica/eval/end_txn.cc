@@ -55,14 +55,25 @@ Status RunTriggers(Evaluation& e, const EndTxnRequest& request) {
   return OkStatus();
 }
 
+// What the planted bugs of a commit make it believe.
+void PlantIn(const Evaluation& e, std::optional<TxnRecord>& record, RecordMark& mark, Transaction& txn) {
+  if (e.view.planted == PlantedBug::kCommitsAboveReads) {
+    txn.read_ts = Timestamp::Max();
+  } else if (e.view.planted == PlantedBug::kCommitIgnoresPush) {
+    mark.pushed_to = {};
+    if (record && record->status == TxnStatus::kPending) record->meta.write_ts = txn.meta.write_ts;
+  }
+}
+
 }  // namespace
 
 StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   if (!e.txn) return InvalidArgumentError("the end of a transaction needs a transaction");
-  ASSIGN_OR_RETURN(const auto record, ReadTxnRecord(e.reader, e.txn->anchor_key, e.txn->id));
-  const RecordMark mark = e.view.record_mark(e.txn->id);
+  ASSIGN_OR_RETURN(auto record, ReadTxnRecord(e.reader, e.txn->anchor_key, e.txn->id));
+  RecordMark mark = e.view.record_mark(e.txn->id);
   Transaction txn = *e.header.txn;
   txn.meta = *e.txn;
+  if (e.view.planted != PlantedBug::kNone) PlantIn(e, record, mark, txn);
   EndTxnResult result = EndTxn(record, mark, txn, request, LocksLeft::kSome);
   if (result.error) return ToStatus(*result.error);
   if (result.status == TxnStatus::kCommitted) RETURN_IF_ERROR(CheckTriggers(*e.view.range, request));
@@ -83,6 +94,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   StageRecordChange(e.overlay, *e.txn, result.change);
   LeaveMark(e, *e.txn, result.mark);
   if (result.status == TxnStatus::kCommitted) RETURN_IF_ERROR(RunTriggers(e, request));
+  txn.read_ts = e.header.txn->read_ts;
   txn.status = result.status;
   if (result.status == TxnStatus::kCommitted) txn.meta.write_ts = result.commit_ts;
   e.record = TxnRecord{txn.meta, txn.status, e.view.now, request.lock_spans, txn.ignored};

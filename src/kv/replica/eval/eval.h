@@ -11,6 +11,7 @@
 
 #include "kv/replica/records.h"
 #include "orrery/kv/api/batch.h"
+#include "orrery/kv/api/planted_bug.h"
 #include "orrery/kv/concurrency/timestamp_cache.h"
 #include "orrery/kv/txn/record.h"
 #include "orrery/storage/mvcc.h"
@@ -45,6 +46,7 @@ struct RangeView {
   std::function<RecordMark(std::string_view txn_id)> record_mark;
   std::function<bool(std::string_view key, LockStrength strength)> is_locked;  // SKIP LOCKED
   uint64_t scan_bytes_max = 0;
+  PlantedBug planted = PlantedBug::kNone;
 };
 
 // One evaluation of a batch; results are added to it by the commands.

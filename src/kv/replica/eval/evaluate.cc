@@ -15,6 +15,7 @@ storage::MvccReadOptions Evaluation::ReadOptions() const {
   if (header.txn) options.ignored = &header.txn->ignored;
   options.uncertainty_limit = header.txn ? header.txn->uncertainty_limit : uncertainty_limit;
   options.local_limit = local_limit;
+  options.ignore_origins = view.planted == PlantedBug::kIgnoresOrigins;
   options.lock_policy =
       header.wait == WaitPolicy::kSkip ? storage::LockPolicy::kSkipLocked : storage::LockPolicy::kFail;
   if (header.wait == WaitPolicy::kReadCommitted && !header.txn) options.lock_policy = storage::LockPolicy::kInconsistent;
