@@ -64,7 +64,7 @@ def ranges(run, document):
     for wanted in sorted(run.options.ranges):
         begin = time.monotonic()
         made = make_ranges(side, wanted, made)
-        run.wait_until(lambda least=wanted: len(side.cluster.ranges()) >= least, 60, f"{wanted} ranges", interval=1)
+        run.wait_until(lambda least=wanted: len(side.cluster.ranges()) >= least, 60 + wanted / 3, f"{wanted} ranges", interval=1)
         count = len(side.cluster.ranges())
         run.say(f"{count} ranges after {time.monotonic() - begin:.0f} s")
         awake = calm(run, side)
