@@ -17,7 +17,7 @@ from names import failover  # noqa: E402
 
 
 def measured(rate, **more):
-    return {"rate": rate, "clean": True, "latency_us": {"p50": rate / 2}, "cpu_us": 2.0, "syncs_per_transaction": None, **more}
+    return {"rate": rate, "clean": True, "latency_us": {"p50": rate / 2, "p95": rate, "p99": 2 * rate}, "cpu_us": 2.0, "syncs_per_transaction": None, **more}
 
 
 class AccountingTest(unittest.TestCase):

@@ -7,6 +7,7 @@ script=$ROOT/tools/bench/bench.py
 profile=() extra=() targets=(dbserver dbctl)
 [ "${1:-}" = --profile ] && { profile=(--profile) extra+=(linux-perf); shift; }
 case " $* " in "  " | *" --help "* | *" -h "*) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;; esac
+case ${profile[*]}${1:-} in --profilefailover) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;; esac
 case ${1:-} in
   sysbench | cluster) extra+=(sysbench) ;;
   raft) extra+=(etcd-server) targets+=(bench_etcd_puts) ;;

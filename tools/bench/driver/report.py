@@ -16,7 +16,8 @@ def table(titles, lines, left=1):
 
 
 def _milliseconds(side):
-    return "/".join(show(None if v is None else v / 1000, 2) for v in (side["latency_us"][p] for p in ("p50", "p95", "p99")))
+    values = [side["latency_us"][p] for p in ("p50", "p95", "p99")]
+    return "-" if None in values else "/".join(show(v / 1000, 2) for v in values)
 
 
 def _pair_lines(document):
