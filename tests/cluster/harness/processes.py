@@ -83,8 +83,11 @@ def shared_once_bytes(pids):
         return resident_bytes(pids[0])
     total = 0
     for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            total += sum(1024 * int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+                total += sum(1024 * int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except OSError:
+            pass  # it has ended: PostgreSQL's workers come and go
     return total
 
 
