@@ -220,7 +220,7 @@ struct View {
       error.detail = ConditionFailedError{r.key, actual};
       return ToStatus(error);
     }
-    return Write(r.key, r.value);
+    return Write(r.key, r.deletes != 0 ? std::nullopt : std::optional<std::string>(r.value));
   }
   template <class R>
   Status Do(const R&, Response&) {

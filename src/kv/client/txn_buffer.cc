@@ -9,6 +9,16 @@ namespace {
 
 constexpr size_t kBufferedAtOnceMax = 32;  // requests of a batch; larger ones are sent as they are
 
+struct Written {
+  std::string_view key;
+  std::optional<std::string_view> value;  // none: deleted
+};
+Written WrittenBy(const Request& request) {
+  if (const auto* put = std::get_if<PutRequest>(&request)) return {put->key, put->value};
+  if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) return {cput->key, cput->written()};
+  return {std::get<DeleteRequest>(request).key, std::nullopt};
+}
+
 }  // namespace
 
 // The value of a key read under an exclusive lock: from now on a write of it may wait for the commit.
@@ -42,13 +52,13 @@ StatusOr<TxnCoordinator::Buffered> TxnCoordinator::RunBuffered(const runtime::Co
 bool TxnCoordinator::AnswerOwnWrite(Batch& batch) const {
   const auto* get = batch.requests.size() == 1 ? std::get_if<GetRequest>(&batch.requests[0]) : nullptr;
   if (!get || (get->lock != LockStrength::kNone && get->durability == LockDurability::kReplicated)) return false;
-  const std::string* own = buffer_.Unsent(get->key);
+  const std::optional<std::string>* own = buffer_.Unsent(get->key);
   if (!own) return false;
   batch.responses.emplace_back(GetResponse{.value = *own});
   return true;
 }
 
-// Few puts, each conditional or of a key that is held; and the buffer has room.
+// Few writes, each conditional or of a key that is held; and the buffer has room.
 bool TxnCoordinator::FitsBuffer(const Batch& batch) const {
   if (batch.requests.size() > kBufferedAtOnceMax) return false;
   size_t bytes = 0;
@@ -58,7 +68,7 @@ bool TxnCoordinator::FitsBuffer(const Batch& batch) const {
       bytes += put->value.size();
     } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
       bytes += cput->key.size() + cput->value.size() + (cput->expected ? cput->expected->size() : 0);
-    } else {
+    } else if (const auto* del = std::get_if<DeleteRequest>(&request); !del || !buffer_.Holds(del->key)) {
       return false;
     }
   }
@@ -84,9 +94,8 @@ StatusOr<TxnCoordinator::Buffered> TxnCoordinator::BufferWrites(const runtime::C
   }
   const uint32_t before = last_sequence_;
   for (size_t i = 0; i < batch.requests.size(); ++i) {
-    const auto* put = std::get_if<PutRequest>(&batch.requests[i]);
     const auto* cput = std::get_if<ConditionalPutRequest>(&batch.requests[i]);
-    const std::string& key = put ? put->key : cput->key;
+    const auto [key, value] = WrittenBy(batch.requests[i]);
     if (!buffer_.Holds(key)) {  // its value was too large to keep
       buffer_.RollbackTo(before);
       return Buffered::kSend;
@@ -96,12 +105,12 @@ StatusOr<TxnCoordinator::Buffered> TxnCoordinator::BufferWrites(const runtime::C
       if (actual != cput->expected) {
         buffer_.RollbackTo(before);
         KvError error;
-        error.detail = ConditionFailedError{key, std::move(actual)};
+        error.detail = ConditionFailedError{std::string(key), std::move(actual)};
         error.request_index = uint32_t(i);
         return ToStatus(error);
       }
     }
-    buffer_.Put(key, put ? put->value : cput->value, ++last_sequence_);
+    buffer_.Put(key, value, ++last_sequence_);
   }
   batch.responses.assign(batch.requests.size(), EmptyResponse{});
   return Buffered::kDone;

@@ -58,6 +58,9 @@ class TxnCoordinator : public Txn {
   Timestamp commit_timestamp() const override { return commit_ts_; }
   std::string id() const override;
   bool has_writes() const override { return !write_sequences_.empty() || buffer_.has_unsent(); }
+  bool MayReadOutside() const override {
+    return state_ == State::kOpen && isolation_ == IsolationLevel::kReadCommitted && locks_.empty() && !has_writes();
+  }
   void LimitCommit(Timestamp deadline) override { deadline_ = std::min(deadline_, deadline); }
 
  private:

@@ -24,16 +24,18 @@ void WriteBuffer::NoteHeld(std::string_view key, const std::optional<std::string
   entries_.push_back({.key = std::string(key), .held = value});
 }
 
-void WriteBuffer::Put(std::string_view key, std::string_view value, uint32_t sequence) {
+void WriteBuffer::Put(std::string_view key, std::optional<std::string_view> value, uint32_t sequence) {
   auto* entry = const_cast<Entry*>(Find(key));
   ORRERY_ASSERT(entry != nullptr, "WriteBuffer: only held keys are buffered");
   if (!entry->unsent()) ++unsent_;
   entry->sent_sequence = 0;
-  bytes_ += value.size();
-  entry->values.push_back({sequence, std::string(value)});
+  entry->values.push_back({sequence, std::nullopt});
+  if (!value) return;
+  entry->values.back().bytes.emplace(*value);
+  bytes_ += value->size();
 }
 
-const std::string* WriteBuffer::Unsent(std::string_view key) const {
+const std::optional<std::string>* WriteBuffer::Unsent(std::string_view key) const {
   if (unsent_ == 0) return nullptr;
   const Entry* entry = Find(key);
   return entry && entry->unsent() ? &entry->values.back().bytes : nullptr;
@@ -61,11 +63,13 @@ void WriteBuffer::AppendRequests(std::vector<Request>& out) const {
   }
   std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) { return a->key < b->key; });
   for (const Entry* entry : sorted) {
-    const std::string& value = entry->values.back().bytes;
-    if (entry->has_intent) {
-      out.emplace_back(PutRequest{entry->key, value});
+    const std::optional<std::string>& value = entry->values.back().bytes;
+    if (!entry->has_intent) {
+      out.emplace_back(ConditionalPutRequest{entry->key, value.value_or(""), entry->held, uint8_t(value ? 0 : 1)});
+    } else if (value) {
+      out.emplace_back(PutRequest{entry->key, *value});
     } else {
-      out.emplace_back(ConditionalPutRequest{entry->key, value, entry->held});
+      out.emplace_back(DeleteRequest{entry->key});
     }
   }
 }
@@ -82,7 +86,7 @@ void WriteBuffer::MarkSent(uint32_t last_sequence) {
 void WriteBuffer::RollbackTo(uint32_t savepoint) {
   for (Entry& entry : entries_) {
     while (!entry.values.empty() && entry.values.back().sequence > savepoint) {
-      bytes_ -= entry.values.back().bytes.size();
+      if (entry.values.back().bytes) bytes_ -= entry.values.back().bytes->size();
       entry.values.pop_back();
     }
     if (entry.sent_sequence > savepoint) entry.sent_sequence = 0;

@@ -1,4 +1,4 @@
-// WriteBuffer: values a transaction has decided on but not sent. A key may be buffered once its exclusive lock
+// WriteBuffer: values and deletions a transaction has decided on but not sent. A key may be buffered once its exclusive lock
 // is held and its value under the lock is known; until COMMIT nobody but the transaction itself can ask for what
 // it wrote, so writes wait here and leave with the commit in one batch: one consensus round, and no intents if
 // one range holds them all.
@@ -38,10 +38,10 @@ class WriteBuffer {
   bool HasRoom(size_t keys, size_t bytes) const {
     return entries_.size() + keys <= limits_.keys_max && bytes_ + bytes <= limits_.bytes_max;
   }
-  // Precondition: Holds(key).
-  void Put(std::string_view key, std::string_view value, uint32_t sequence);
-  // The transaction's own unsent value; null: none, and the ranges know best.
-  const std::string* Unsent(std::string_view key) const;
+  // No value: the key is deleted. Precondition: Holds(key).
+  void Put(std::string_view key, std::optional<std::string_view> value, uint32_t sequence);
+  // The transaction's own unsent value, or deletion; null: none, and the ranges know best.
+  const std::optional<std::string>* Unsent(std::string_view key) const;
   // What the transaction sees at a held key: its own value or the one under the lock.
   std::optional<std::string> Seen(std::string_view key) const;
   bool has_unsent() const { return unsent_ > 0; }
@@ -57,7 +57,7 @@ class WriteBuffer {
  private:
   struct Value {
     uint32_t sequence;
-    std::string bytes;
+    std::optional<std::string> bytes;
   };
   struct Entry {
     std::string key;

@@ -142,6 +142,9 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   // session_run.cc
   StatusOr<Progress> RunCompiled(const CompiledStatementPtr& compiled, std::span<const Datum> parameters,
                                  const FormatCodes& formats, Commit commit, ResultSink& sink);
+  bool NeedsNoTransaction(const PhysicalPlan& plan, bool alone) const;
+  Status RunWithoutTransaction(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,
+                               ResultSink& sink, RunResult& result);
   Status RunPlan(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,
                  ResultSink& sink, RunResult& result);
   Status RunPlanOnce(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,

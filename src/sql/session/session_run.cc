@@ -201,22 +201,39 @@ Status Session::RunPlanOnce(const CompiledStatement& compiled, std::span<const D
   return OkStatus();
 }
 
+// One read at one timestamp needs no transaction: alone, or as a statement of READ COMMITTED, which has a timestamp
+// of its own, in a block that has left nothing it would have to see. Nor does a statement without tables, alone.
+bool Session::NeedsNoTransaction(const PhysicalPlan& plan, bool alone) const {
+  if (!plan.read_only) return false;
+  if (alone) return plan.direct || plan.uses.empty();
+  if (!plan.direct || transaction_.state() != State::kBlock) return false;
+  return transaction_.txn ? transaction_.txn->MayReadOutside()
+                          : transaction_.isolation == kv::IsolationLevel::kReadCommitted;
+}
+
+Status Session::RunWithoutTransaction(const CompiledStatement& compiled, std::span<const Datum> parameters,
+                                      Commit commit, ResultSink& sink, RunResult& result) {
+  const uint64_t mark = sink.Mark();
+  for (int attempt = 0;; ++attempt) {
+    Status status = RunPlanOnce(compiled, parameters, commit, nullptr, sink, result);
+    const bool again = IsRetryable(status) && attempt < shared_.limits.retries_max && context_.Check().ok();
+    if (!again || !sink.Rewind(mark)) return status;
+  }
+}
+
 Status Session::RunPlan(const CompiledStatement& compiled, std::span<const Datum> parameters, Commit commit,
                         ResultSink& sink, RunResult& result) {
   const PhysicalPlan& plan = PlanOf(*compiled.plan);
   RETURN_IF_ERROR(CheckWritable(plan));
-  bool alone = commit == Commit::kWithStatement && transaction_.state() == State::kNone;
-  // One read at one timestamp needs no transaction; nor does a statement without tables.
-  if (alone && plan.read_only && (plan.direct || plan.uses.empty())) {
-    const uint64_t mark = sink.Mark();
-    for (int attempt = 0;; ++attempt) {
-      Status status = RunPlanOnce(compiled, parameters, commit, nullptr, sink, result);
-      bool again = IsRetryable(status) && attempt < shared_.limits.retries_max && context_.Check().ok();
-      if (!again || !sink.Rewind(mark)) {
-        ReleaseCatalog();
-        return status;
-      }
+  const bool alone = commit == Commit::kWithStatement && transaction_.state() == State::kNone;
+  if (NeedsNoTransaction(plan, alone)) {
+    Status status = RunWithoutTransaction(compiled, parameters, commit, sink, result);
+    if (alone) {
+      ReleaseCatalog();
+    } else {
+      ++transaction_.statements_run;
     }
+    return status;
   }
   return WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn& txn) -> Status {
     if (!alone) return RunPlanOnce(compiled, parameters, Commit::kLater, &txn, sink, result);

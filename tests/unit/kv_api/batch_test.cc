@@ -14,6 +14,7 @@ BatchRequest Sample() {
   batch.requests = {GetRequest{"k", LockStrength::kExclusive, LockDurability::kReplicated},
                     ScanRequest{{"a", "b"}, Direction::kReverse},
                     ConditionalPutRequest{"k", "v", std::nullopt},
+                    ConditionalPutRequest{.key = "k", .expected = "v", .deletes = 1},
                     EndTxnRequest{.lock_spans = {{"k", ""}}}};
   return batch;
 }
@@ -25,7 +26,9 @@ TEST(Batch, TravelsAsBytes) {
   EXPECT_EQ(back.header.txn, Sample().header.txn);
   EXPECT_EQ(std::get<GetRequest>(back.requests[0]).lock, LockStrength::kExclusive);
   EXPECT_FALSE(std::get<ConditionalPutRequest>(back.requests[2]).expected.has_value());
-  EXPECT_EQ(SpanOf(back.requests[3], back.header), (Span{"a", ""}));
+  EXPECT_EQ(std::get<ConditionalPutRequest>(back.requests[2]).written(), "v");
+  EXPECT_EQ(std::get<ConditionalPutRequest>(back.requests[3]).written(), std::nullopt);
+  EXPECT_EQ(SpanOf(back.requests[4], back.header), (Span{"a", ""}));
 }
 
 TEST(Batch, BytesOfAPeerNeverCrash) {

@@ -40,6 +40,11 @@ class KvClientTest : public ::testing::Test {
     batch.Insert(K(key), value);
     return txn.Run(context_, batch);
   }
+  Status Delete(Txn& txn, const std::string& key) {
+    Batch batch;
+    batch.Delete(K(key));
+    return txn.Run(context_, batch);
+  }
   std::string LockingGet(Txn& txn, const std::string& key) {
     Batch batch;
     batch.Get(K(key), LockStrength::kExclusive);
@@ -345,6 +350,83 @@ TEST_F(KvClientTest, AFreshKeyThatExistsIsARetryNotALostRow) {
   EXPECT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
   ASSERT_TRUE(txn->Rollback(context_).ok());
   EXPECT_EQ(Committed("b"), "there");
+}
+
+TEST_F(KvClientTest, ReadCommittedMayReadOutsideUntilItLocksOrWrites) {
+  auto txn = db_->Begin({});
+  EXPECT_TRUE(txn->MayReadOutside());
+  EXPECT_EQ(Get(*txn, "a"), "-");
+  EXPECT_TRUE(txn->MayReadOutside());
+  const uint32_t savepoint = txn->CreateSavepoint();
+  LockingGet(*txn, "a");
+  EXPECT_FALSE(txn->MayReadOutside());
+  ASSERT_TRUE(Put(*txn, "a", "1").ok());
+  EXPECT_FALSE(txn->MayReadOutside());
+  ASSERT_TRUE(txn->RollbackTo(context_, savepoint).ok());
+  EXPECT_FALSE(txn->MayReadOutside());  // an intent may stand
+  ASSERT_TRUE(txn->Rollback(context_).ok());
+  EXPECT_FALSE(txn->MayReadOutside());
+  EXPECT_FALSE(Serializable()->MayReadOutside());
+  EXPECT_FALSE(db_->Begin({.isolation = IsolationLevel::kRepeatableRead})->MayReadOutside());
+}
+
+TEST_F(KvClientTest, LockedDeletionsWaitForTheCommit) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}, {"b", "1"}, {"c", "1"}}).ok());
+  auto txn = db_->Begin({});
+  for (const char* key : {"a", "b", "c"}) {
+    EXPECT_EQ(LockingGet(*txn, key), "1");
+    ASSERT_TRUE(Delete(*txn, key).ok());
+    EXPECT_EQ(Get(*txn, key), "-");
+  }
+  ASSERT_TRUE(Insert(*txn, "b", "2").ok());  // there is none any more
+  EXPECT_EQ(Get(*txn, "b"), "2");
+  const uint32_t savepoint = txn->CreateSavepoint();
+  ASSERT_TRUE(Insert(*txn, "c", "2").ok());
+  EXPECT_NE(GetError<ConditionFailedError>(Insert(*txn, "c", "3")), nullptr);
+  ASSERT_TRUE(txn->RollbackTo(context_, savepoint).ok());
+  EXPECT_EQ(Get(*txn, "c"), "-");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  ASSERT_TRUE(txn->Commit(context_).ok());
+  EXPECT_EQ(cluster_.log.back(), "n1 r2 CPut CPut CPut EndTxn");
+  EXPECT_EQ(Committed("a") + Committed("b") + Committed("c"), "-2-");
+  EXPECT_EQ(cluster_.record_count(), 0u);
+}
+
+TEST_F(KvClientTest, BufferedDeletionsAreSentWhereTheyMustBeSeen) {
+  for (const bool rolled_back : {false, true}) {
+    ASSERT_TRUE(AutoCommit({{"a", "1"}, {"b", "1"}}).ok());
+    auto txn = db_->Begin({});
+    LockingGet(*txn, "a");
+    ASSERT_TRUE(Put(*txn, "a", "2").ok());
+    const uint32_t savepoint = txn->CreateSavepoint();
+    ASSERT_TRUE(Delete(*txn, "a").ok());
+    Batch scan;
+    scan.Scan({K("a"), K("c")});
+    ASSERT_TRUE(txn->Run(context_, scan).ok());
+    auto cursor = std::get<ScanResponse>(scan.responses[0]).rows.Begin();
+    ASSERT_TRUE(cursor.Next());
+    EXPECT_EQ(cursor.key(), K("b"));
+    if (rolled_back) {
+      ASSERT_TRUE(txn->RollbackTo(context_, savepoint).ok());
+    }
+    EXPECT_EQ(Get(*txn, "a"), rolled_back ? "2" : "-");
+    ASSERT_TRUE(txn->Commit(context_).ok());
+    EXPECT_EQ(Committed("a"), rolled_back ? "2" : "-");
+    EXPECT_EQ(cluster_.intent_count(), 0u);
+  }
+}
+
+TEST_F(KvClientTest, B44ADeletionUnderALostLockIsARetry) {
+  ASSERT_TRUE(AutoCommit({{"a", "1"}}).ok());
+  auto txn = db_->Begin({});
+  EXPECT_EQ(LockingGet(*txn, "a"), "1");
+  ASSERT_TRUE(Delete(*txn, "a").ok());
+  ASSERT_TRUE(AutoCommit({{"a", "other"}}).ok());  // the mini cluster keeps no unreplicated locks
+  txn->BeginStatement();
+  const Status status = txn->Commit(context_);
+  ASSERT_NE(GetError<TxnRetryError>(status), nullptr) << status.ToString();
+  ASSERT_TRUE(txn->Rollback(context_).ok());
+  EXPECT_EQ(Committed("a"), "other");
 }
 
 TEST_F(KvClientTest, ScansSeeBufferedWrites) {

@@ -212,6 +212,7 @@ std::optional<KvError> MiniCluster::Do(Evaluation& e, const ConditionalPutReques
   std::optional<std::string> actual;
   if (auto error = Read(e, r.key, actual)) return error;
   if (actual != r.expected) return KvError{ConditionFailedError{r.key, actual}, std::nullopt};
+  if (r.deletes != 0) return Write(e, r.key, std::nullopt);
   return Write(e, r.key, r.value);
 }
 

@@ -51,7 +51,11 @@ struct ConditionalPutRequest {
   std::string key;
   std::string value;
   std::optional<std::string> expected;
-  template <class V> void Visit(V& v) { v(1, key); v(2, value); v(3, expected); }
+  uint8_t deletes = 0;  // 1: deletes the key; `value` is empty
+  template <class V> void Visit(V& v) { v(1, key); v(2, value); v(3, expected); v(4, deletes); }
+  std::optional<std::string_view> written() const {
+    return deletes != 0 ? std::nullopt : std::optional<std::string_view>(value);
+  }
 };
 struct DeleteRequest {
   std::string key;

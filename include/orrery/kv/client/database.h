@@ -85,6 +85,9 @@ class Txn {
   virtual Timestamp commit_timestamp() const = 0;
   virtual std::string id() const = 0;  // printable
   virtual bool has_writes() const = 0;
+  // Whether a read outside of it (Database::Read) gives what a statement of it would read: under READ COMMITTED, while
+  // it has written and locked nothing.
+  virtual bool MayReadOutside() const { return false; }
   // T28: the commit timestamp must be below this (the earliest end of the descriptor leases used).
   virtual void LimitCommit(Timestamp deadline) = 0;
 };
