@@ -1,4 +1,6 @@
 // Aggregation by hash, DISTINCT and set operations: all keep one entry a distinct row.
+#include <algorithm>
+
 #include "absl/container/flat_hash_map.h"
 #include "orrery/sql/types/aggregates.h"
 #include "orrery/sql/types/compare.h"
@@ -7,45 +9,48 @@
 namespace orrery::sql {
 namespace {
 
+using Cells = KeptPins::Cells;
+
 // Distinct rows in order of arrival, with an index by hash. NULLs are equal to each other.
 class RowSet {
  public:
   explicit RowSet(std::vector<Oid> types) : types_(std::move(types)) {}
   void Clear() {
-    rows_.clear();
+    cells_.clear();
     next_.clear();
     first_.clear();
   }
   // Index of the row equal to `row`; inserted if there was none. −1: absent and not to be inserted.
   enum class Mode : uint8_t { kFind, kInsert };
-  int Find(std::span<const Datum> row, Mode mode) {
+  int Find(std::span<const Datum> row, Mode mode, Cells cells = Cells::kCopied) {
     uint64_t hash = 0;
     for (size_t i = 0; i < types_.size(); ++i) {
       hash = row[i].is_null() ? hash * 31 + 7 : HashDatum(types_[i], row[i], hash);
     }
     auto it = first_.find(hash);
     for (int at = it == first_.end() ? -1 : it->second; at >= 0; at = next_[size_t(at)]) {
-      if (Same(rows_[size_t(at)], row)) return at;
+      if (Same(this->row(size_t(at)), row)) return at;
     }
     if (mode == Mode::kFind) return -1;
-    int index = int(rows_.size());
-    rows_.push_back(CopyOwned(row.first(types_.size())));
+    const int index = int(size());
+    for (const Datum& cell : row.first(types_.size())) cells_.push_back(cells == Cells::kPinned ? cell : cell.Owned());
     next_.push_back(it == first_.end() ? -1 : it->second);
     first_[hash] = index;
     return index;
   }
-  const std::vector<OwnedRow>& rows() const { return rows_; }
+  size_t size() const { return next_.size(); }
+  std::span<const Datum> row(size_t i) const { return {cells_.data() + i * types_.size(), types_.size()}; }
 
  private:
-  bool Same(const OwnedRow& a, std::span<const Datum> b) const {
+  bool Same(std::span<const Datum> a, std::span<const Datum> b) const {
     for (size_t i = 0; i < types_.size(); ++i) {
       if (!NotDistinct(types_[i], a[i], b[i])) return false;
     }
     return true;
   }
   std::vector<Oid> types_;
-  std::vector<OwnedRow> rows_;
-  std::vector<int> next_;
+  std::vector<Datum> cells_;  // row by row
+  std::vector<int> next_;     // a row: the next one of the same hash
   absl::flat_hash_map<uint64_t, int> first_;  // looked up only
 };
 
@@ -80,9 +85,9 @@ class AggregateState {
     if (aggregate().skips_nulls() && !args.empty() && args[0].is_null()) return OkStatus();
     if (call_->distinct) {
       if (!seen_) seen_ = std::make_unique<RowSet>(TypesOf(call_->args));
-      size_t before = seen_->rows().size();
+      size_t before = seen_->size();
       seen_->Find(args, RowSet::Mode::kInsert);
-      if (seen_->rows().size() == before) return OkStatus();
+      if (seen_->size() == before) return OkStatus();
       RETURN_IF_ERROR(state.Charge(BytesOf(args) + 16));
       if (!call_->order_by.empty()) return Keep(state, row, args);
     } else if (!call_->order_by.empty()) {
@@ -137,9 +142,13 @@ class AggregateState {
 class AggregateOperator final : public RowOperator {
  public:
   AggregateOperator(const PhysicalAggregate& node, OperatorPtr input)
-      : node_(node), input_(std::move(input)), groups_(TypesOf(node.groups)) {}
+      : node_(node), input_(std::move(input)), groups_(TypesOf(node.groups)),
+        groups_are_slots_(std::all_of(node.groups.begin(), node.groups.end(),
+                                      [](const ExprPtr& e) { return e->kind == Expr::Kind::kSlot; })) {}
 
   Status Open(ExecState& state) override {
+    state.env.memory.Release(kept_.pins().pinned_bytes());
+    kept_.Clear();
     groups_.Clear();
     states_.clear();
     done_ = false;
@@ -150,9 +159,10 @@ class AggregateOperator final : public RowOperator {
   Status Next(ExecState& state, RowBatch& out) override {
     if (!done_) RETURN_IF_ERROR(Fill(state));
     out.Reset(node_.output.size());
-    for (; next_ < groups_.rows().size() && !out.full(); ++next_) {
+    out.PinAllOf(kept_.pins());
+    for (; next_ < groups_.size() && !out.full(); ++next_) {
       std::span<Datum> row = out.AddRow();
-      const OwnedRow& group = groups_.rows()[next_];
+      const std::span<const Datum> group = groups_.row(next_);
       std::copy(group.begin(), group.end(), row.begin());
       for (size_t i = 0; i < node_.aggregates.size(); ++i) {
         RETURN_IF_ERROR(states_[next_ * node_.aggregates.size() + i].Final(state, &row[group.size() + i]));
@@ -160,26 +170,41 @@ class AggregateOperator final : public RowOperator {
     }
     return OkStatus();
   }
+  bool CellsLiveWithPins() const override { return true; }
 
  private:
   Status Fill(ExecState& state) {
     done_ = true;
+    if (node_.groups.empty()) RETURN_IF_ERROR(GroupOf(state, {}, Cells::kCopied).status());
     std::vector<Datum> group(node_.groups.size());
-    if (group.empty()) RETURN_IF_ERROR(GroupOf(state, group).status());
-    return DrainRows(state, *input_, [&](std::span<const Datum> row) -> Status {
-      for (size_t i = 0; i < group.size(); ++i) RETURN_IF_ERROR(Evaluate(*node_.groups[i], state.expr, row, &group[i]));
-      ASSIGN_OR_RETURN(size_t index, GroupOf(state, group));
-      for (size_t i = 0; i < node_.aggregates.size(); ++i) {
-        RETURN_IF_ERROR(states_[index * node_.aggregates.size() + i].Update(state, row));
+    while (true) {
+      RETURN_IF_ERROR(input_->Next(state, batch_));
+      if (batch_.empty()) return OkStatus();
+      RETURN_IF_ERROR(state.context->Check());
+      Cells cells = Cells::kCopied;
+      if (groups_are_slots_ && !group.empty()) {
+        ASSIGN_OR_RETURN(cells, kept_.Keep(state, *input_, batch_));
       }
-      return OkStatus();
-    });
+      for (size_t i = 0; i < batch_.count(); ++i) RETURN_IF_ERROR(Add(state, batch_.row(i), group, cells));
+    }
   }
 
-  StatusOr<size_t> GroupOf(ExecState& state, std::span<const Datum> group) {
-    size_t before = groups_.rows().size();
-    size_t index = size_t(groups_.Find(group, RowSet::Mode::kInsert));
-    if (groups_.rows().size() == before) return index;
+  Status Add(ExecState& state, std::span<const Datum> row, std::vector<Datum>& group, Cells cells) {
+    size_t index = 0;
+    if (!group.empty()) {
+      for (size_t i = 0; i < group.size(); ++i) RETURN_IF_ERROR(Evaluate(*node_.groups[i], state.expr, row, &group[i]));
+      ASSIGN_OR_RETURN(index, GroupOf(state, group, cells));
+    }
+    for (size_t i = 0; i < node_.aggregates.size(); ++i) {
+      RETURN_IF_ERROR(states_[index * node_.aggregates.size() + i].Update(state, row));
+    }
+    return OkStatus();
+  }
+
+  StatusOr<size_t> GroupOf(ExecState& state, std::span<const Datum> group, Cells cells) {
+    size_t before = groups_.size();
+    size_t index = size_t(groups_.Find(group, RowSet::Mode::kInsert, cells));
+    if (groups_.size() == before) return index;
     uint64_t bytes = BytesOf(group) + 32;
     for (const PhysicalAggregateCall& call : node_.aggregates) {
       states_.emplace_back(call);
@@ -192,6 +217,9 @@ class AggregateOperator final : public RowOperator {
   const PhysicalAggregate& node_;
   OperatorPtr input_;
   RowSet groups_;
+  const bool groups_are_slots_;
+  RowBatch batch_;
+  KeptPins kept_;                       // what the groups borrow from
   std::vector<AggregateState> states_;  // group by group
   bool done_ = false;
   size_t next_ = 0;
@@ -229,7 +257,7 @@ class SetOperationOperator final : public RowOperator {
         continue;
       }
       --copies_[next_];
-      const OwnedRow& row = rows_.rows()[next_];
+      const std::span<const Datum> row = rows_.row(next_);
       std::copy(row.begin(), row.end(), out.AddRow().begin());
     }
     return OkStatus();
@@ -258,9 +286,9 @@ class SetOperationOperator final : public RowOperator {
     std::vector<int64_t> left, right;
     RETURN_IF_ERROR(Count(state, *left_, left));
     RETURN_IF_ERROR(Count(state, *right_, right));
-    left.resize(rows_.rows().size());
-    right.resize(rows_.rows().size());
-    copies_.resize(rows_.rows().size());
+    left.resize(rows_.size());
+    right.resize(rows_.size());
+    copies_.resize(rows_.size());
     for (size_t i = 0; i < copies_.size(); ++i) {
       int64_t n = 1;
       if (node_.operation == SetOperation::kIntersect) n = std::min(left[i], right[i]);

@@ -27,7 +27,26 @@ const std::vector<PhysicalCheck>& NoChecks() {
 }  // namespace
 
 ExecutablePlan::ExecutablePlan(PhysicalPlanPtr p) : plan(std::move(p)) {
-  if (plan->direct) CompilePoint(*plan->root);
+  if (plan->direct) {
+    CompilePoint(*plan->root);
+    return;
+  }
+  CompileLeaves(*plan->root);
+  for (const PhysicalSubplan& subplan : plan->subplans) CompileLeaves(*subplan.root);
+}
+
+void ExecutablePlan::CompileLeaves(const PhysicalNode& node) {
+  if (node.kind == PhysicalKind::kScan || node.kind == PhysicalKind::kKeyLookup) {
+    const auto& leaf = node.As<PhysicalTableLeaf>();
+    readers_.emplace(&node, RowReader(*leaf.table, leaf.ordinals));
+  }
+  for (const PhysicalNodePtr& input : node.inputs) CompileLeaves(*input);
+}
+
+const RowReader& ExecutablePlan::ReaderOf(const PhysicalNode& leaf) const {
+  const auto it = readers_.find(&leaf);
+  ORRERY_ASSERT(it != readers_.end(), "every scan of a plan has its reader");
+  return it->second;
 }
 
 void ExecutablePlan::CompilePoint(const PhysicalNode& root) {

@@ -26,6 +26,7 @@ class CountingOperator final : public RowOperator {
     if (status.ok()) counters_.rows += out.count();
     return status;
   }
+  bool CellsLiveWithPins() const override { return inner_->CellsLiveWithPins(); }
 
  private:
   OperatorPtr inner_;
@@ -216,8 +217,8 @@ OperatorPtr OperatorBuilder::BuildPlain(const PhysicalNode& node) {
     case PhysicalKind::kPointInsert:
     case PhysicalKind::kPointUpdate:
     case PhysicalKind::kPointDelete: return std::make_unique<DirectOperator>(node);
-    case PhysicalKind::kScan: return MakeScan(node.As<PhysicalScan>());
-    case PhysicalKind::kKeyLookup: return MakeKeyLookup(node.As<PhysicalKeyLookup>());
+    case PhysicalKind::kScan: return MakeScan(node.As<PhysicalScan>(), plan_.ReaderOf(node));
+    case PhysicalKind::kKeyLookup: return MakeKeyLookup(node.As<PhysicalKeyLookup>(), plan_.ReaderOf(node));
     case PhysicalKind::kVirtualScan: return MakeVirtualScan(node.As<PhysicalVirtualScan>());
     case PhysicalKind::kFunctionScan: return MakeFunctionScan(node.As<PhysicalFunctionScan>());
     case PhysicalKind::kValues: return MakeValues(node.As<PhysicalValues>());
@@ -255,7 +256,7 @@ class Execution::Impl {
  public:
   Impl(ExecutablePlanPtr plan, ExecEnv& env, Analyze analyze)
       : plan_(std::move(plan)), state_(env, *plan_->plan, &subplans_),
-        builder_(analyze == Analyze::kOn ? &counters_ : nullptr) {
+        builder_(*plan_, analyze == Analyze::kOn ? &counters_ : nullptr) {
     root_ = builder_.Build(*plan_->plan->root);
     subplans_.Start(state_, builder_);
   }

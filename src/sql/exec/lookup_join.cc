@@ -54,7 +54,7 @@ class LookupJoinOperator final : public RowOperator {
       AddRequest(std::move(key), *batch);
     }
     if (!batch->requests.empty()) RETURN_IF_ERROR(state.RunKv(*batch, node_.table.get()));
-    out.Pin(batch);
+    out.Pin(batch, 0);  // not counted: this operator's cells are copied by whoever keeps them
     for (size_t i = begin; i < end; ++i) {
       RETURN_IF_ERROR(JoinRow(state, left_batch_.row(i), request_of[i - begin], *batch, out));
     }

@@ -16,6 +16,9 @@
 
 namespace orrery::sql {
 
+class ExecutablePlan;
+class RowReader;
+
 // What all operators of an execution share.
 struct ExecState {
   const runtime::Context* context = nullptr;  // of the present call
@@ -43,6 +46,8 @@ class RowOperator {
   virtual Status Open(ExecState& state) = 0;
   // Fills `out`; an empty batch is the end. Borrowed cells are good until the next call of Next or Open.
   virtual Status Next(ExecState& state, RowBatch& out) = 0;
+  // Whether borrowed cells live as long as the pins of their batch: who keeps those may keep the cells.
+  virtual bool CellsLiveWithPins() const { return false; }
 };
 using OperatorPtr = std::unique_ptr<RowOperator>;
 
@@ -55,17 +60,19 @@ struct NodeCounters {
 // Makes operators; wraps each in a counter when the run is analysed.
 class OperatorBuilder {
  public:
-  explicit OperatorBuilder(std::vector<std::unique_ptr<NodeCounters>>* counters) : counters_(counters) {}
+  OperatorBuilder(const ExecutablePlan& plan, std::vector<std::unique_ptr<NodeCounters>>* counters)
+      : plan_(plan), counters_(counters) {}
   OperatorPtr Build(const PhysicalNode& node);
 
  private:
   OperatorPtr BuildPlain(const PhysicalNode& node);
+  const ExecutablePlan& plan_;
   std::vector<std::unique_ptr<NodeCounters>>* counters_;  // null: not analysed
 };
 
 // By file. Each takes its inputs already built.
-OperatorPtr MakeScan(const PhysicalScan& node);                        // scan.cc
-OperatorPtr MakeKeyLookup(const PhysicalKeyLookup& node);
+OperatorPtr MakeScan(const PhysicalScan& node, const RowReader& reader);  // scan.cc
+OperatorPtr MakeKeyLookup(const PhysicalKeyLookup& node, const RowReader& reader);
 OperatorPtr MakeVirtualScan(const PhysicalVirtualScan& node);          // leaves.cc
 OperatorPtr MakeFunctionScan(const PhysicalFunctionScan& node);
 OperatorPtr MakeValues(const PhysicalValues& node);
@@ -87,6 +94,28 @@ OperatorPtr MakeDelete(const PhysicalDelete& node, OperatorPtr input);
 
 // Pulls all of `input`, calling `take` for each row.
 Status DrainRows(ExecState& state, RowOperator& input, const std::function<Status(std::span<const Datum>)>& take);
+
+// What an operator keeps of its input's batches instead of copying their cells. Pins may hold columns that nobody
+// wants, so not many are kept.
+class KeptPins {
+ public:
+  enum class Cells : uint8_t { kPinned, kCopied };
+
+  void Clear() { pins_.Reset(0); }
+  // Whether the batch's cells may be kept as they are: its pins are kept then, and charged.
+  StatusOr<Cells> Keep(ExecState& state, const RowOperator& input, const RowBatch& batch) {
+    if (!input.CellsLiveWithPins() || pins_.pinned_bytes() + batch.pinned_bytes() > kBytesMax) return Cells::kCopied;
+    RETURN_IF_ERROR(state.Charge(batch.pinned_bytes()));
+    pins_.PinAllOf(batch);
+    return Cells::kPinned;
+  }
+  // For batches made of such cells.
+  const RowBatch& pins() const { return pins_; }
+
+ private:
+  static constexpr uint64_t kBytesMax = uint64_t{1} << 20;
+  RowBatch pins_;  // without rows
+};
 
 // Hands out kept rows batch by batch.
 class RowEmitter {

@@ -22,6 +22,7 @@ class RowBatch {
     width_ = width;
     count_ = 0;
     pins_.clear();
+    pinned_bytes_ = 0;
   }
   size_t width() const { return width_; }
   size_t count() const { return count_; }
@@ -43,9 +44,16 @@ class RowBatch {
     if (from == to) return;
     for (size_t c = 0; c < width_; ++c) cells_[to * width_ + c] = std::move(cells_[from * width_ + c]);
   }
-  // Keeps borrowed bytes alive as long as the batch has its rows.
-  void Pin(std::shared_ptr<const void> bytes) { pins_.push_back(std::move(bytes)); }
-  void PinAllOf(const RowBatch& other) { pins_.insert(pins_.end(), other.pins_.begin(), other.pins_.end()); }
+  // Keeps borrowed bytes, so many, alive as long as the batch has its rows.
+  void Pin(std::shared_ptr<const void> bytes, uint64_t size_bytes) {
+    pins_.push_back(std::move(bytes));
+    pinned_bytes_ += size_bytes;
+  }
+  void PinAllOf(const RowBatch& other) {
+    pins_.insert(pins_.end(), other.pins_.begin(), other.pins_.end());
+    pinned_bytes_ += other.pinned_bytes_;
+  }
+  uint64_t pinned_bytes() const { return pinned_bytes_; }
   void Swap(RowBatch& other) noexcept { std::swap(*this, other); }
 
  private:
@@ -53,6 +61,7 @@ class RowBatch {
   size_t count_ = 0;
   std::vector<Datum> cells_;
   std::vector<std::shared_ptr<const void>> pins_;
+  uint64_t pinned_bytes_ = 0;
 };
 
 // Rows kept by an operator: datums that own their bytes, charged to the statement's memory.

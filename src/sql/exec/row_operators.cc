@@ -1,4 +1,6 @@
 // Operators that look at one row after another: filter, project, limit, DISTINCT ON.
+#include <algorithm>
+
 #include "orrery/sql/types/compare.h"
 #include "sql/exec/operator.h"
 
@@ -17,6 +19,7 @@ class FilterOperator final : public RowOperator {
     } while (out.empty());
     return OkStatus();
   }
+  bool CellsLiveWithPins() const override { return input_->CellsLiveWithPins(); }
 
  private:
   const PhysicalFilter& node_;
@@ -38,6 +41,11 @@ class ProjectOperator final : public RowOperator {
       }
     }
     return OkStatus();
+  }
+  // What a function makes may borrow from a cell that is gone with the batch.
+  bool CellsLiveWithPins() const override {
+    const auto is_copy = [](const ExprPtr& e) { return e->kind == Expr::Kind::kSlot || e->kind == Expr::Kind::kConstant; };
+    return input_->CellsLiveWithPins() && std::all_of(node_.exprs.begin(), node_.exprs.end(), is_copy);
   }
 
  private:
@@ -81,6 +89,7 @@ class LimitOperator final : public RowOperator {
       if (!out.empty()) return OkStatus();
     }
   }
+  bool CellsLiveWithPins() const override { return input_->CellsLiveWithPins(); }
 
  private:
   void DropFront(RowBatch& out) {
@@ -110,18 +119,24 @@ class DistinctOnOperator final : public RowOperator {
       if (out.empty()) return OkStatus();
       size_t kept = 0;
       for (size_t i = 0; i < out.count(); ++i) {
-        if (SameAsLast(out.row(i))) continue;
-        last_.clear();
-        for (uint32_t slot : node_.on) last_.push_back(out.row(i)[slot].Owned());
-        started_ = true;
+        if (kept > 0 ? Same(out.row(kept - 1), out.row(i)) : SameAsLast(out.row(i))) continue;
         out.MoveRow(i, kept++);
       }
       out.Truncate(kept);
+      if (kept == 0) continue;
+      last_.clear();
+      for (uint32_t slot : node_.on) last_.push_back(out.row(kept - 1)[slot].Owned());
+      started_ = true;
     } while (out.empty());
     return OkStatus();
   }
 
  private:
+  bool Same(std::span<const Datum> a, std::span<const Datum> b) const {
+    return std::all_of(node_.on.begin(), node_.on.end(), [&](uint32_t slot) {
+      return NotDistinct(node_.output[slot].type.oid, a[slot], b[slot]);
+    });
+  }
   bool SameAsLast(std::span<const Datum> row) const {
     if (!started_ || last_.size() != node_.on.size()) return false;
     for (size_t i = 0; i < node_.on.size(); ++i) {

@@ -53,6 +53,15 @@ Status AnnotateMalformed(const Table& table) {
   return DataLossError("malformed scan result of table \"" + table.name() + "\"");
 }
 
+uint64_t BytesOfGets(const kv::Batch& batch) {
+  uint64_t bytes = batch.requests.size() * (sizeof(kv::Request) + sizeof(kv::Response));
+  for (const kv::Response& response : batch.responses) {
+    const auto* get = std::get_if<kv::GetResponse>(&response);
+    if (get && get->value) bytes += get->value->size();
+  }
+  return bytes;
+}
+
 // Locks the rows of `out` whose keys are given, and reads them again under the lock: a row that changed since
 // it was found is filtered anew, one that has gone or (SKIP LOCKED) is held by others is left out.
 Status LockRows(ExecState& state, const PhysicalTableLeaf& node, const RowReader& reader,
@@ -67,7 +76,7 @@ Status LockRows(ExecState& state, const PhysicalTableLeaf& node, const RowReader
   RETURN_IF_ERROR(state.RunKv(batch, node.table.get()));
   auto kept = std::make_shared<kv::Batch>(std::move(batch));
   out.Reset(node.ordinals.size());
-  out.Pin(kept);
+  out.Pin(kept, BytesOfGets(*kept));
   for (size_t i = 0; i < kept->requests.size(); ++i) {
     const auto* get = std::get_if<kv::GetResponse>(&kept->responses[i]);
     if (get == nullptr || !get->value) continue;
@@ -99,7 +108,8 @@ Status FinishPage(ExecState& state, const PhysicalTableLeaf& node, const RowRead
 
 class ScanOperator final : public RowOperator {
  public:
-  explicit ScanOperator(const PhysicalScan& node) : node_(node), reader_(*node.table, node.ordinals) {}
+  ScanOperator(const PhysicalScan& node, const RowReader& reader) : node_(node), reader_(reader) {}
+  bool CellsLiveWithPins() const override { return true; }
 
   Status Open(ExecState& state) override {
     page_rows_ = kFirstPageRows;
@@ -128,7 +138,7 @@ class ScanOperator final : public RowOperator {
     RETURN_IF_ERROR(state.RunKv(batch, node_.table.get()));
     page_rows_ = std::min(page_rows_ * 4, kPageRowsMax);
     auto page = std::make_shared<kv::ScanResponse>(std::get<kv::ScanResponse>(std::move(batch.responses[0])));
-    out.Pin(page);
+    out.Pin(page, page->rows.bytes());
     std::vector<std::string_view> keys;
     auto cursor = page->rows.Begin();
     while (cursor.Next()) {
@@ -190,14 +200,15 @@ class ScanOperator final : public RowOperator {
   }
 
   const PhysicalScan& node_;
-  const RowReader reader_;
+  const RowReader& reader_;
   uint64_t page_rows_ = kFirstPageRows;
   std::optional<kv::Span> rest_;
 };
 
 class KeyLookupOperator final : public RowOperator {
  public:
-  explicit KeyLookupOperator(const PhysicalKeyLookup& node) : node_(node), reader_(*node.table, node.ordinals) {}
+  KeyLookupOperator(const PhysicalKeyLookup& node, const RowReader& reader) : node_(node), reader_(reader) {}
+  bool CellsLiveWithPins() const override { return true; }
 
   Status Open(ExecState& state) override {
     keys_.clear();
@@ -243,7 +254,7 @@ class KeyLookupOperator final : public RowOperator {
     size_t end = std::min(keys_.size(), next_ + RowBatch::kRowsMax);
     for (size_t i = next_; i < end; ++i) batch->Get(keys_[i]);
     RETURN_IF_ERROR(state.RunKv(*batch, node_.table.get()));
-    out.Pin(batch);
+    out.Pin(batch, BytesOfGets(*batch));
     std::vector<std::string_view> found;
     for (size_t i = next_; i < end; ++i) {
       const auto& get = std::get<kv::GetResponse>(batch->responses[i - next_]);
@@ -256,14 +267,18 @@ class KeyLookupOperator final : public RowOperator {
   }
 
   const PhysicalKeyLookup& node_;
-  const RowReader reader_;
+  const RowReader& reader_;
   std::vector<std::string> keys_;
   size_t next_ = 0;
 };
 
 }  // namespace
 
-OperatorPtr MakeScan(const PhysicalScan& node) { return std::make_unique<ScanOperator>(node); }
-OperatorPtr MakeKeyLookup(const PhysicalKeyLookup& node) { return std::make_unique<KeyLookupOperator>(node); }
+OperatorPtr MakeScan(const PhysicalScan& node, const RowReader& reader) {
+  return std::make_unique<ScanOperator>(node, reader);
+}
+OperatorPtr MakeKeyLookup(const PhysicalKeyLookup& node, const RowReader& reader) {
+  return std::make_unique<KeyLookupOperator>(node, reader);
+}
 
 }  // namespace orrery::sql
