@@ -144,7 +144,9 @@ int Run(const StartSettings& settings, JoinMode mode) {
   store.block_cache_bytes = settings.cache_mib << 20;
   auto engine = storage::OpenStore(settings.store + "/engine", store);
   if (!engine.ok()) return Fail(engine.status().Annotate("opening the store " + settings.store));
-  storage::CachedEngine cached(**engine, settings.version_cache_mib << 20);
+  // A quarter of the rows' memory is for those that are scanned.
+  const uint64_t row_bytes = settings.version_cache_mib << 20;
+  storage::CachedEngine cached(**engine, row_bytes / 4 * 3, row_bytes / 4);
 
   if (settings.insecure_listen) {
     log.Warning("--insecure-listen: whoever reaches the node's addresses is superuser; there are no passwords and no TLS");

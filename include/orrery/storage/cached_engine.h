@@ -5,6 +5,7 @@
 // none: a fact of the engine alone. MVCC's rules are applied to it as to any other answer, so leases, intents,
 // splits, snapshots and collected garbage need no care here. All writes of the store must go through this engine.
 // Reads take keys in, and drive others out by a clock's hand; writes drive out only what was not read lately.
+// Of intervals that were scanned it keeps the same, in order (NewestEntries; src/storage/engine/scan_cache.h).
 //
 // Invariant: an entry equals what the engine below answers, at every moment at which no write of its shard is
 // under way; while one is, the shard neither answers nor learns. Thread safety: as Engine.
@@ -16,6 +17,7 @@
 #include <string>
 
 #include "orrery/storage/engine.h"
+#include "orrery/storage/newest_entries.h"
 
 namespace orrery::storage {
 
@@ -25,12 +27,17 @@ struct CachedEngineMetrics {
   uint64_t broken_promises = 0;  // of writers (WriteBatch::PromiseNewestVersions), as far as entries show them: a bug
   uint64_t entries = 0;
   uint64_t bytes = 0;  // with the tables' own overhead; at most what the cache was made with
+  uint64_t scan_entries = 0;
+  uint64_t scan_bytes = 0;
 };
 
-class CachedEngine : public Engine {
+class ScanCache;
+
+class CachedEngine : public Engine, public NewestEntries {
  public:
-  // `base` must outlive it. An entry larger than an eighth of a shard's part of `bytes_max` is not kept.
-  CachedEngine(Engine& base, uint64_t bytes_max);
+  // `base` must outlive it. An entry larger than an eighth of a shard's part of `bytes_max` is not kept. What was
+  // scanned takes `scan_bytes_max` more.
+  CachedEngine(Engine& base, uint64_t bytes_max, uint64_t scan_bytes_max = 0);
   ~CachedEngine() override;
 
   // A kMvcc prefix is a whole encoded user key, as the contract says: asserted.
@@ -51,6 +58,10 @@ class CachedEngine : public Engine {
   uint64_t LastSequence() const override { return base_.LastSequence(); }
   Status Close() override { return base_.Close(); }
 
+  Walked Walk(std::string_view lower, std::string_view upper, Visitor& visitor) const override;
+  uint64_t BeginLearning(std::string_view lower, std::string_view upper) const override;
+  void EndLearning(uint64_t ticket, std::string_view upper, const EntryRun* run) const override;
+
   CachedEngineMetrics metrics() const;
 
  private:
@@ -64,6 +75,7 @@ class CachedEngine : public Engine {
 
   Engine& base_;
   const std::unique_ptr<Shard[]> shards_;
+  const std::unique_ptr<ScanCache> scans_;
 };
 
 }  // namespace orrery::storage

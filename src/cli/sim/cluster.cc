@@ -86,7 +86,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
   Node& node = nodes_[id];
   node.stopped_itself = false;
   storage::MemEngine engine(node.image);
-  storage::CachedEngine cached(engine, kVersionCacheBytes);
+  storage::CachedEngine cached(engine, kVersionCacheBytes, kVersionCacheBytes / 4);
   Bootstrap(node, id, engine);
   auto life = std::make_shared<NodeLife>();
   life->node = id;

@@ -11,6 +11,7 @@
 #include "orrery/base/hash.h"
 #include "orrery/runtime/sync.h"
 #include "storage/engine/rocksdb_options.h"
+#include "storage/engine/scan_cache.h"
 
 namespace orrery::storage {
 
@@ -195,7 +196,8 @@ struct CachedEngine::ShardSet {
   std::bitset<kShards> shards;
 };
 
-CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max) : base_(base), shards_(new Shard[kShards]) {
+CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max, uint64_t scan_bytes_max)
+    : base_(base), shards_(new Shard[kShards]), scans_(std::make_unique<ScanCache>(scan_bytes_max)) {
   for (size_t i = 0; i < kShards; ++i) shards_[i].bytes_max = bytes_max / kShards;
 }
 
@@ -249,9 +251,22 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
 Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
   ShardSet shards;
   BeginWrite(batch, shards);
+  if (shards.shards.none()) return base_.Write(batch, sync);
+  const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Write(batch, sync);
-  if (shards.shards.any()) EndWrite(batch, shards, status.ok());
+  EndWrite(batch, shards, status.ok());
+  scans_->EndWrite(began, batch, status.ok() ? ScanCache::Outcome::kWritten : ScanCache::Outcome::kUnknown);
   return status;
+}
+
+NewestEntries::Walked CachedEngine::Walk(std::string_view lower, std::string_view upper, Visitor& visitor) const {
+  return scans_->Walk(lower, upper, visitor);
+}
+uint64_t CachedEngine::BeginLearning(std::string_view lower, std::string_view upper) const {
+  return scans_->BeginLearning(lower, upper);
+}
+void CachedEngine::EndLearning(uint64_t ticket, std::string_view upper, const EntryRun* run) const {
+  scans_->EndLearning(ticket, upper, run);
 }
 
 void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
@@ -312,6 +327,8 @@ CachedEngineMetrics CachedEngine::metrics() const {
     all.entries += shard.ring.size();
     all.bytes += shard.bytes;
   }
+  all.scan_entries = scans_->entry_count();
+  all.scan_bytes = scans_->bytes();
   return all;
 }
 

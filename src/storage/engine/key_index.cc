@@ -18,7 +18,7 @@ void KeyIndex::Add(std::string_view engine_key) {
     if (std::find(it->second.begin(), it->second.end(), which) == it->second.end()) it->second.emplace_back(which);
     if (!inserted) return;
   }
-  if (key_count_.fetch_add(1, std::memory_order_relaxed) >= keys_max_) gave_up_.store(true, std::memory_order_release);
+  if (key_count_.fetch_add(1, std::memory_order_release) >= keys_max_) gave_up_.store(true, std::memory_order_release);
 }
 
 void KeyIndex::Remove(std::string_view engine_key) {
@@ -34,7 +34,7 @@ void KeyIndex::Remove(std::string_view engine_key) {
   if (at != it->second.end()) it->second.erase(at);
   if (!it->second.empty()) return;
   shard.keys.erase(it);
-  key_count_.fetch_sub(1, std::memory_order_relaxed);
+  key_count_.fetch_sub(1, std::memory_order_release);
 }
 
 bool KeyIndex::MayHold(std::string_view prefix) const {

@@ -29,6 +29,10 @@ class KeyIndex {
   void Remove(std::string_view engine_key);
   // `prefix`: the encoded user key, or an engine key. False: there is no entry.
   bool MayHold(std::string_view prefix) const;
+  // True: there is no entry at all.
+  bool empty() const {
+    return key_count_.load(std::memory_order_acquire) == 0 && !gave_up_.load(std::memory_order_acquire);
+  }
 
  private:
   static constexpr size_t kShards = 16;

@@ -3,6 +3,7 @@
 
 #include "orrery/base/assert.h"
 #include "orrery/base/hash.h"
+#include "orrery/storage/newest_entries.h"
 #include "storage/mvcc/internal.h"
 
 namespace orrery::storage {
@@ -14,12 +15,15 @@ using Kind = IntentView::Kind;
 // Steps over single versions before a seek is cheaper (a step costs about 0.15 µs, a seek 3 µs).
 constexpr int kStepsMax = 8;
 
+// Keys that one scan of the store teaches at most: larger ones are seldom repeated, and would drive out what is.
+constexpr size_t kLearntMax = 1024;
+
 // Above every version of a key: sorts after all suffixes of its prefix.
 void AppendAfterVersions(std::string& out) { out.append(kVersionSuffixBytes + 1, '\xFF'); }
 
 // Walks the keys of a span in either direction and emits what is visible. One key at a time: its locks decide
 // how to look at it, then its versions are walked from the newest that matters.
-class Scanner {
+class Scanner final : private NewestEntries::Visitor {
  public:
   Scanner(const Reader& reader, std::string_view start, std::string_view end, Timestamp ts,
           const MvccScanOptions& options)
@@ -37,10 +41,13 @@ class Scanner {
     locks_->SeekToFirst();
     RETURN_IF_ERROR(locks_->status());
     has_locks_ = locks_->Valid();
+    if (forward() && !has_locks_) {
+      if (const auto* newest = dynamic_cast<const NewestEntries*>(&reader_)) return RunOverNewest(*newest);
+    }
     versions_ = reader_.NewIterator(ColumnFamily::kMvcc, {bounds_.lower, bounds_.upper});
     forward() ? versions_->SeekToFirst() : versions_->SeekToLast();
     if (forward() && !has_locks_) {
-      while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitUnlockedKey());
+      RETURN_IF_ERROR(VisitUnlockedKeys());
     } else {
       while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitKey());
     }
@@ -61,12 +68,95 @@ class Scanner {
 
   bool forward() const { return options_.direction == ScanDirection::kForward; }
 
+  // Forward, no lock in the span: what is known of it without the store, and what is between from the store. The
+  // newest version of a key is nearly always the one that counts.
+  StatusOr<MvccScanResult> RunOverNewest(const NewestEntries& newest) {
+    using Stop = NewestEntries::Stop;
+    std::string at = bounds_.lower;
+    while (true) {
+      NewestEntries::Walked walked = newest.Walk(at, bounds_.upper, *this);
+      RETURN_IF_ERROR(visited_);
+      if (walked.stop == Stop::kEnd) return std::move(result_);
+      if (walked.stop == Stop::kUnknown) {
+        RETURN_IF_ERROR(LearnGap(newest, walked.next, walked.known_again));
+        if (result_.resume || walked.known_again >= bounds_.upper) return std::move(result_);
+        at = std::move(walked.known_again);
+        continue;
+      }
+      user_key_.clear();
+      if (!AppendUserKey(user_key_, walked.next)) return DataLossError("malformed version key");
+      if (full_) {
+        result_.resume.emplace(std::move(user_key_), std::string(end_));
+        return std::move(result_);
+      }
+      // Its newest version is not for this reader.
+      ASSIGN_OR_RETURN(const auto value, MvccGet(reader_, user_key_, ts_, options_));
+      if (value) Emit(value->value);
+      at = std::move(walked.next);
+      AppendAfterVersions(at);
+    }
+  }
+
+  // NewestEntries::Visitor. False: the limit is reached, the version is too new, or `visited_` says what is wrong.
+  bool Visit(std::string_view key, std::string_view value) override {
+    if (full_) return false;
+    std::string_view prefix;
+    Timestamp ts;
+    if (!SplitVersionKey(key, prefix, ts)) {
+      visited_ = DataLossError("malformed version key");
+      return false;
+    }
+    if (ts > ts_) return false;
+    VersionValue version;
+    visited_ = DecodeVersionValue(key, value, version);
+    if (!visited_.ok()) return false;
+    if (version.tombstone) return true;
+    user_key_.clear();
+    if (!AppendUserKey(user_key_, prefix)) {
+      visited_ = DataLossError("malformed version key");
+      return false;
+    }
+    Emit(version.payload);
+    return true;
+  }
+
+  // Scans [lower, upper) in the store and teaches what it finds. Sets `resume` if the limit was reached before.
+  Status LearnGap(const NewestEntries& newest, std::string_view lower, std::string_view upper) {
+    const uint64_t ticket = newest.BeginLearning(lower, upper);
+    learns_ = !full_;
+    learnt_.Clear();
+    versions_ = reader_.NewIterator(ColumnFamily::kMvcc, {std::string(lower), std::string(upper)});
+    versions_->SeekToFirst();
+    Status status = VisitUnlockedKeys();
+    if (status.ok()) status = versions_->status();
+    if (status.ok() && versions_->Valid()) status = SetResume();
+    std::string_view known_to = upper;
+    if (status.ok() && versions_->Valid()) {
+      known_to = versions_->key().substr(0, versions_->key().size() - kVersionSuffixBytes);
+    }
+    newest.EndLearning(ticket, known_to, status.ok() && learns_ ? &learnt_ : nullptr);
+    learns_ = false;
+    return status;
+  }
+
+  Status VisitUnlockedKeys() {
+    while (versions_->Valid() && !full_) RETURN_IF_ERROR(VisitUnlockedKey());
+    return OkStatus();
+  }
+
+  void Learn(size_t prefix_bytes) {
+    if (learnt_.count() < kLearntMax) return learnt_.Append(versions_->key(), prefix_bytes, versions_->value());
+    learns_ = false;
+    learnt_.Clear();
+  }
+
   // The common case on its own: forward, no lock in the span, the key's newest version counts.
   Status VisitUnlockedKey() {
     const std::string_view key = versions_->key();
     std::string_view prefix;
     Timestamp ts;
     if (!SplitVersionKey(key, prefix, ts)) return DataLossError("malformed version key");
+    if (learns_) Learn(prefix.size());
     if (ts > ts_) return VisitKey();
     VersionValue version;
     RETURN_IF_ERROR(DecodeVersionValue(key, versions_->value(), version));
@@ -288,6 +378,9 @@ class Scanner {
   std::string target_;
   std::string candidate_key_;
   std::string candidate_;
+  Status visited_;           // by Visit
+  bool learns_ = false;
+  EntryRun learnt_;
   bool full_ = false;
   uint64_t emitted_bytes_ = 0;
   std::vector<LockConflict> conflicts_;

@@ -329,7 +329,7 @@ struct MemEngineBase {
   MemEngine base;
 };
 struct CachedMemEngine : MemEngineBase, CachedEngine {
-  CachedMemEngine() : CachedEngine(base, 1 << 20) {}
+  CachedMemEngine() : CachedEngine(base, 1 << 20, 1 << 20) {}
 };
 
 void RunOn(const std::function<std::unique_ptr<Engine>()>& make_engine) {

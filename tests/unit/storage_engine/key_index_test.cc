@@ -29,6 +29,7 @@ TEST(KeyIndexTest, KnowsExactlyTheKeysWithLocks) {
       index.Remove(LockKey(key, which));
       if (model.erase({key, which})) held.erase(held.find(key));
     }
+    ASSERT_EQ(index.empty(), held.empty());
     const int probe = int(random() % 50);
     ASSERT_EQ(index.MayHold(KeyPrefix("k" + std::to_string(probe))), held.contains(probe));
     ASSERT_EQ(index.MayHold(LockKey(probe, '\1')), held.contains(probe));

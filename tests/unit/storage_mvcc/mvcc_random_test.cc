@@ -353,7 +353,7 @@ class RandomHistory {
   uint64_t next_txn_ = 0;
   Timestamp threshold_{1, 0};
   MemEngine base_;
-  CachedEngine engine_{base_, 1 << 20};  // with room for some of the keys
+  CachedEngine engine_{base_, 1 << 20, 1 << 20};  // with room for some of the keys
   MvccStats stats_;
   Model model_;
   std::map<std::string, Txn> txns_;
