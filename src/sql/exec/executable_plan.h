@@ -2,8 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
 #include "orrery/sql/exec/executor.h"
 #include "sql/exec/table_rows.h"
 #include "sql/exec/table_writer.h"
@@ -24,7 +24,7 @@ class ExecutablePlan {
  private:
   void CompilePoint(const PhysicalNode& root);
   void CompileLeaves(const PhysicalNode& node);
-  absl::flat_hash_map<const PhysicalNode*, RowReader> readers_;  // looked up only
+  std::unordered_map<const PhysicalNode*, RowReader> readers_;  // looked up only
 };
 
 }  // namespace orrery::sql
