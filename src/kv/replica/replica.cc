@@ -26,7 +26,7 @@ bool BringsData(const BatchRequest& batch) {
   return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
     const auto* put = std::get_if<PutRequest>(&request);
     const auto* cput = std::get_if<ConditionalPutRequest>(&request);
-    return (put && put->key >= user_data) || (cput && cput->key >= user_data);
+    return (put && put->key >= user_data) || (cput && cput->deletes == 0 && cput->key >= user_data);
   });
 }
 
