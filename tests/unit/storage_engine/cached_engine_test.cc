@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "unit/storage_engine/interrupted_engine.h"
 #include "unit/storage_engine/random_ops.h"
 
 namespace orrery::storage {
@@ -14,47 +15,6 @@ constexpr auto kMvcc = ColumnFamily::kMvcc;
 std::string Key(char user_key, int suffix) {
   return std::string(1, user_key) + std::string("\0\x01", 2) + char(suffix);
 }
-
-// Lets something else happen in the middle of a seek or write, as another thread would.
-class InterruptedEngine final : public Engine {
- public:
-  std::function<void()> interrupt = [] {};
-  std::function<void(const WriteBatch&)> written = [](const WriteBatch&) {};
-  uint64_t seeks = 0;
-
-  StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes, std::string& key,
-                              std::string& value) const override {
-    auto& self = const_cast<InterruptedEngine&>(*this);
-    ++self.seeks;
-    self.interrupt();
-    auto found = base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
-    self.interrupt();
-    return found;
-  }
-  Status Write(const WriteBatch& batch, SyncMode sync) override {
-    interrupt();
-    const Status status = base_.Write(batch, sync);
-    if (status.ok()) written(batch);
-    interrupt();
-    return status;
-  }
-  StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
-    return base_.GetInto(cf, key, value);
-  }
-  std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
-    return base_.NewIterator(cf, std::move(options));
-  }
-  std::unique_ptr<EngineSnapshot> NewSnapshot() const override { return base_.NewSnapshot(); }
-  Status CheckSpace() const override { return base_.CheckSpace(); }
-  Status SyncAll() override { return base_.SyncAll(); }
-  Status Flush() override { return base_.Flush(); }
-  uint64_t LastSequence() const override { return base_.LastSequence(); }
-  Status Close() override { return base_.Close(); }
-  MemEngine& base() { return base_; }
-
- private:
-  MemEngine base_;
-};
 
 using Map = std::map<std::string, std::string, std::less<>>;
 

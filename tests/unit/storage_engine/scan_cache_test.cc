@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "orrery/storage/cached_engine.h"
+#include "unit/storage_engine/interrupted_engine.h"
 #include "unit/storage_engine/random_ops.h"
 
 namespace orrery::storage {
@@ -39,41 +40,6 @@ EntryRun FirstEntries(const Map& map, std::string_view lower, std::string_view u
   }
   return run;
 }
-
-// Lets something else happen before and after a write reaches the engine, as another thread would.
-class InterruptedEngine final : public Engine {
- public:
-  std::function<void()> interrupt = [] {};
-  std::function<void(const WriteBatch&)> written = [](const WriteBatch&) {};
-
-  Status Write(const WriteBatch& batch, SyncMode sync) override {
-    interrupt();
-    const Status status = base_.Write(batch, sync);
-    if (status.ok()) written(batch);
-    interrupt();
-    return status;
-  }
-  StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes, std::string& key,
-                              std::string& value) const override {
-    return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
-  }
-  StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
-    return base_.GetInto(cf, key, value);
-  }
-  std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
-    return base_.NewIterator(cf, std::move(options));
-  }
-  std::unique_ptr<EngineSnapshot> NewSnapshot() const override { return base_.NewSnapshot(); }
-  Status CheckSpace() const override { return base_.CheckSpace(); }
-  Status SyncAll() override { return base_.SyncAll(); }
-  Status Flush() override { return base_.Flush(); }
-  uint64_t LastSequence() const override { return base_.LastSequence(); }
-  Status Close() override { return base_.Close(); }
-  MemEngine& base() { return base_; }
-
- private:
-  MemEngine base_;
-};
 
 // Writes, learning and walks that interrupt each other, several deep.
 class Interleaving {
