@@ -130,8 +130,12 @@ void TxnCoordinator::AppendBuffered(std::vector<Request>& out) const {
   buffer_.AppendRequests(out);
   if (!Planted(PlantedBug::kPlainBufferedPuts)) return;
   for (Request& request : out) {
-    if (auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
-      request = PutRequest{std::move(cput->key), std::move(cput->value)};
+    auto* cput = std::get_if<ConditionalPutRequest>(&request);
+    if (!cput) continue;
+    if (cput->deletes != 0) {
+      request = DeleteRequest{std::string(cput->key)};
+    } else {
+      request = PutRequest{std::string(cput->key), std::string(cput->value)};
     }
   }
 }
