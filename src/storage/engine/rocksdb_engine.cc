@@ -13,6 +13,7 @@
 #include "rocksdb/listener.h"
 #include "rocksdb/write_batch.h"
 #include "storage/engine/key_index.h"
+#include "storage/engine/log_files.h"
 #include "storage/engine/rocksdb_options.h"
 #include "storage/engine/rocksdb_store.h"
 
@@ -198,7 +199,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   RocksDbEngineImpl(rocksdb::Env& env, std::string path, const StoreOptions& options,
                     std::shared_ptr<Health> health)
       : path_(std::move(path)),
-        env_(&env),
+        env_(rocksdb::NewCompositeEnv(MakeLogFileSystem(env.GetFileSystem()))),
         disk_reserve_bytes_(options.disk_reserve_bytes),
         health_(std::move(health)) {}
   ~RocksDbEngineImpl() override { (void)Close(); }
@@ -215,7 +216,8 @@ class RocksDbEngineImpl : public RocksDbEngine {
     }
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    const rocksdb::Status opened = rocksdb::DB::Open(db_options, path_, families, &handles, &db);
+    rocksdb::Status opened = TrimLogs(*env_->GetFileSystem(), path_);
+    if (opened.ok()) opened = rocksdb::DB::Open(db_options, path_, families, &handles, &db);
     if (!opened.ok()) return OpenError(opened, options);
     db_.reset(db);
     default_family_.reset(handles[0]);
@@ -435,7 +437,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   }
 
   const std::string path_;
-  rocksdb::Env* const env_;
+  const std::unique_ptr<rocksdb::Env> env_;  // of the store's files
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();

@@ -12,31 +12,27 @@ namespace orrery::storage {
 
 struct Faults {
   std::atomic<bool> append_no_space{false};
+  std::atomic<uint64_t> log_room_bytes{1ull << 40};  // no byte of a log is written behind it
   std::atomic<bool> sync_error{false};
   std::atomic<bool> read_error{false};
   std::atomic<uint64_t> free_bytes{1ull << 40};
   std::atomic<uint64_t> sync_count{0};
 };
 
-class FaultyLogFile final : public rocksdb::FSWritableFileOwnerWrapper {
+class FaultyLogFile final : public rocksdb::FSRandomRWFileOwnerWrapper {
  public:
-  FaultyLogFile(std::unique_ptr<rocksdb::FSWritableFile> base, Faults& faults)
-      : FSWritableFileOwnerWrapper(std::move(base)), faults_(faults) {}
-  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
-                           rocksdb::IODebugContext* debug) override {
+  FaultyLogFile(std::unique_ptr<rocksdb::FSRandomRWFile> base, Faults& faults)
+      : FSRandomRWFileOwnerWrapper(std::move(base)), faults_(faults) {}
+  rocksdb::IOStatus Write(uint64_t offset, const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                          rocksdb::IODebugContext* debug) override {
     if (faults_.append_no_space) return rocksdb::IOStatus::NoSpace("injected");
-    return FSWritableFileOwnerWrapper::Append(data, options, debug);
-  }
-  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
-                           const rocksdb::DataVerificationInfo& info,
-                           rocksdb::IODebugContext* debug) override {
-    if (faults_.append_no_space) return rocksdb::IOStatus::NoSpace("injected");
-    return FSWritableFileOwnerWrapper::Append(data, options, info, debug);
+    if (offset + data.size() > faults_.log_room_bytes) return rocksdb::IOStatus::NoSpace("injected");
+    return FSRandomRWFileOwnerWrapper::Write(offset, data, options, debug);
   }
   rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
     ++faults_.sync_count;
     if (faults_.sync_error) return rocksdb::IOStatus::IOError("injected");
-    return FSWritableFileOwnerWrapper::Sync(options, debug);
+    return FSRandomRWFileOwnerWrapper::Sync(options, debug);
   }
 
  private:
@@ -62,10 +58,10 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   FaultyFileSystem(std::shared_ptr<rocksdb::FileSystem> base, Faults& faults)
       : FileSystemWrapper(std::move(base)), faults_(faults) {}
   const char* Name() const override { return "FaultyFileSystem"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+  rocksdb::IOStatus NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSRandomRWFile>* file,
                                     rocksdb::IODebugContext* debug) override {
-    const rocksdb::IOStatus s = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    const rocksdb::IOStatus s = FileSystemWrapper::NewRandomRWFile(name, options, file, debug);
     if (s.ok() && name.ends_with(".log")) *file = std::make_unique<FaultyLogFile>(std::move(*file), faults_);
     return s;
   }
