@@ -1,6 +1,6 @@
 // ThreadsRuntime: the production Runtime. Tasks are pooled OS threads, files are POSIX files, byte streams are
-// sockets and messages between nodes travel over gRPC streams. Thread-safe. Owned by main(); destroyed after
-// every task has been joined.
+// sockets; messages between nodes travel over gRPC streams, raft's over TCP connections. Thread-safe. Owned by
+// main(); destroyed after every task has been joined.
 #pragma once
 
 #include <cstdint>

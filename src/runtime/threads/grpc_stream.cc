@@ -153,7 +153,7 @@ Status ClientStream::CheckServer() const {
   if (metadata.find(kNodeKey) == metadata.end()) return UnavailableError("no node answers there");
   const std::string node = MetadataOf(metadata, kNodeKey);
   const std::string cluster = MetadataOf(metadata, kClusterKey);
-  if (!self_.cluster_id.empty() && !cluster.empty() && cluster != self_.cluster_id) {
+  if (ForeignTo(self_, cluster)) {
     // Who asks an address wants to know; who calls a node tries another one.
     return Status(expected_ ? Code::kUnavailable : Code::kFailedPrecondition,
                   "a node of another cluster (" + cluster + ") answers there");
@@ -257,7 +257,7 @@ void ServerStream::Start(grpc::CallbackServerContext& context, const NodeIdentit
   const std::string cluster = MetadataOf(context.client_metadata(), kClusterKey);
   context.AddInitialMetadata(kNodeKey, ToString(self.node));
   context.AddInitialMetadata(kClusterKey, self.cluster_id);
-  if (!cluster.empty() && !self.cluster_id.empty() && cluster != self.cluster_id)
+  if (ForeignTo(self, cluster))
     return End({grpc::StatusCode::FAILED_PRECONDITION, "this node belongs to another cluster"});
   StartSendInitialMetadata();  // tells the caller who we are before it sends anything
   StartRead(&read_buffer_);

@@ -1,7 +1,7 @@
 // The two ends of a stream between nodes, as gRPC reactors. Private to the gRPC transport.
 //
 // A node opens the streams it needs towards a peer (a lane each for messages, calls and bulk, so that a
-// snapshot does not delay a heartbeat) and sends its calls and messages there; answers come back on the same
+// snapshot delays nobody) and sends its calls and messages there; answers come back on the same
 // stream. Everything queued while a write is in flight leaves in the next batch: batching is what makes gRPC
 // cheap (docs/design/dependencies.md, section 3).
 //
@@ -23,6 +23,7 @@
 #include "orrery/runtime/transport.h"
 #include "runtime/raw_mutex.h"
 #include "runtime/frame.h"
+#include "runtime/threads/node_identity.h"
 
 namespace orrery::runtime {
 
@@ -30,11 +31,6 @@ inline constexpr char kStreamMethod[] = "/orrery.Node/Stream";
 inline constexpr char kNodeKey[] = "orrery-node";        // decimal; "0": not known yet
 inline constexpr char kClusterKey[] = "orrery-cluster";  // empty: not known yet
 inline constexpr size_t kBatchBytesMax = 1 << 20;        // except that a batch holds at least one frame
-
-struct NodeIdentity {
-  NodeId node;
-  std::string cluster_id;
-};
 
 // Frames waiting for the write in flight to end. Guarded by its owner's mutex.
 class Outbox {

@@ -1,8 +1,12 @@
 #include "runtime/threads/grpc_transport.h"
 
+#include <fcntl.h>
 #include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/server_posix.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <atomic>
@@ -15,6 +19,8 @@
 #include "runtime/cancel_scope.h"
 #include "runtime/status_wire.h"
 #include "runtime/threads/grpc_stream.h"
+#include "runtime/threads/message_lane.h"
+#include "runtime/threads/socket_network.h"
 
 namespace orrery::runtime {
 namespace {
@@ -24,6 +30,8 @@ enum class Lane : uint8_t { kMessages, kCalls, kBulk };
 Lane LaneOf(Method method) { return method == Method::kRaftSnapshot ? Lane::kBulk : Lane::kCalls; }
 
 constexpr size_t kMethodMax = 64;
+constexpr size_t kPeerTasksMax = 1024;        // lanes of peers, and connections that have not said anything yet
+constexpr Duration kFirstByteTimeout = 5s;
 
 class GrpcTransport final : public Transport,
                             private ServerStream::Receiver,
@@ -32,10 +40,7 @@ class GrpcTransport final : public Transport,
   GrpcTransport(Runtime& runtime, const ThreadsRuntimeOptions& options) : runtime_(runtime), options_(options) {}
   ~GrpcTransport() override { Stop(); }
 
-  void SetAddress(NodeId node, std::string_view address) override {
-    MutexLock lock(mutex_);
-    addresses_[node] = address;
-  }
+  void SetAddress(NodeId node, std::string_view address) override;
   void SetIdentity(NodeId node, std::string_view cluster_id) override;
   StatusOr<std::string> Start(const Context& context, std::string_view rpc_address) override;
   void Stop() override;
@@ -72,6 +77,11 @@ class GrpcTransport final : public Transport,
   void OnStreamEnded(const StreamKey& key, uint64_t attempt, const Status& reason);
   void OnStreamConnected(const StreamKey& key, uint64_t attempt);
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The Raft lane to a node, or null: its address is not known, or the transport has stopped.
+  std::shared_ptr<LaneSender> LaneTo(NodeId node);
+  // Takes connections in, each with a task of its own until it is known who comes: gRPC's it hands over.
+  void ServePeers(const Context& context);
+  void ServePeer(const Context& context, std::unique_ptr<ByteStream> stream);
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
   void OnMessage(NodeId from, Method method, std::string_view message) override;
@@ -84,7 +94,10 @@ class GrpcTransport final : public Transport,
   std::array<CallHandler, kMethodMax> call_handlers_;        // constant once started
   std::array<MessageHandler, kMethodMax> message_handlers_;  // constant once started
   std::unique_ptr<grpc::Server> server_;                     // set by Start, reset by Stop
+  std::unique_ptr<Listener> listener_;                       // as server_
+  std::optional<TaskGroup> acceptor_;                        // as server_
   std::atomic<size_t> calls_running_{0};
+  std::atomic<size_t> peer_tasks_{0};
 
   Mutex mutex_{"grpc_transport"};
   CondVar stream_ended_;
@@ -95,6 +108,8 @@ class GrpcTransport final : public Transport,
   std::map<NodeId, std::string> addresses_ ABSL_GUARDED_BY(mutex_);
   std::map<StreamKey, Link> links_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, std::shared_ptr<LaneSender>> lanes_ ABSL_GUARDED_BY(mutex_);
+  std::optional<TaskGroup> lane_tasks_ ABSL_GUARDED_BY(mutex_);
 
   Mutex handlers_mutex_{"grpc_transport_handlers"};
   std::optional<TaskGroup> handlers_ ABSL_GUARDED_BY(handlers_mutex_);
@@ -112,21 +127,64 @@ StatusOr<std::string> GrpcTransport::Start(const Context& context, std::string_v
     ORRERY_ASSERT(!handlers_, "the transport is started once");
     handlers_.emplace(context, "call");
   }
-  const std::string address(rpc_address);
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  ASSIGN_OR_RETURN(listener_, SocketNetwork().Listen(rpc_address));
+  grpc::ServerBuilder builder;  // without a port: ServePeers gives it its connections
   builder.RegisterCallbackGenericService(this);
   builder.SetMaxReceiveMessageSize(int(options_.message_bytes_max + kBatchBytesMax));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two processes could share the port
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   server_ = builder.BuildAndStart();
-  if (!server_ || port == 0) {
-    server_.reset();
-    return FailedPreconditionError("address " + address + " cannot be listened on: it is in use or not of this machine");
+  if (!server_) return InternalError("gRPC does not start");
+  acceptor_.emplace(context, "peers");
+  acceptor_->Spawn({}, [this](const Context& c) {
+    ServePeers(c);
+    return OkStatus();
+  });
+  const std::string bound = listener_->address();
+  return std::string(rpc_address.substr(0, rpc_address.rfind(':'))) + bound.substr(bound.rfind(':'));
+}
+
+void GrpcTransport::ServePeers(const Context& context) {
+  TaskGroup peers(context, "peer");
+  while (true) {
+    auto stream = listener_->Accept(context);
+    if (!stream.ok()) break;
+    if (peer_tasks_.fetch_add(1, std::memory_order_relaxed) >= kPeerTasksMax) {
+      peer_tasks_.fetch_sub(1, std::memory_order_relaxed);
+      continue;
+    }
+    peers.Spawn({}, [this, stream = std::move(*stream)](const Context& c) mutable {
+      ServePeer(c, std::move(stream));
+      peer_tasks_.fetch_sub(1, std::memory_order_relaxed);
+      return OkStatus();
+    });
   }
-  return address.substr(0, address.rfind(':') + 1) + std::to_string(port);
+  peers.Cancel();
+  (void)peers.Join();
+}
+
+void GrpcTransport::ServePeer(const Context& context, std::unique_ptr<ByteStream> stream) {
+  auto& socket = static_cast<SocketStream&>(*stream);  // a SocketNetwork's
+  char first = 0;
+  {
+    ShutdownOnCancel guard(context, socket.fd(), SHUT_RDWR);
+    if (!PollUntil(context.WithTimeout(kFirstByteTimeout), socket.fd(), POLLIN).ok()) return;
+  }
+  if (::recv(socket.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1) return;
+  if (first == kGrpcFirstByte) {
+    const int fd = ::fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0);  // gRPC's own
+    if (fd < 0) return;
+    ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return grpc::AddInsecureChannelFromFd(server_.get(), fd);
+  }
+  LaneReceiver receiver;
+  {
+    MutexLock lock(mutex_);
+    receiver.self = identity_;
+  }
+  receiver.message_bytes_max = options_.message_bytes_max;
+  receiver.on_message = [this](NodeId from, Method method, std::string_view message) { OnMessage(from, method, message); };
+  (void)receiver.Serve(context, socket);  // the peer sees the end of the connection and tries again
 }
 
 void GrpcTransport::Stop() {
@@ -139,6 +197,13 @@ void GrpcTransport::Stop() {
   }
   for (auto& stream : streams) stream->Cancel();
   streams.clear();
+  for (auto* tasks : {&lane_tasks_, &acceptor_}) {
+    if (!*tasks) continue;
+    (*tasks)->Cancel();
+    (void)(*tasks)->Join();
+    tasks->reset();
+  }
+  listener_.reset();
   {
     MutexLock lock(handlers_mutex_);
     if (handlers_) handlers_->Cancel();
@@ -157,6 +222,31 @@ void GrpcTransport::Stop() {
   MutexLock lock(mutex_);
   (void)WaitUntil(context, mutex_, stream_ended_, [&] { return live_streams_ == 0; });
   channels_.clear();
+}
+
+void GrpcTransport::SetAddress(NodeId node, std::string_view address) {
+  MutexLock lock(mutex_);
+  addresses_[node] = address;
+  if (const auto it = lanes_.find(node); it != lanes_.end()) it->second->SetAddress(address);
+}
+
+std::shared_ptr<LaneSender> GrpcTransport::LaneTo(NodeId node) {
+  MutexLock lock(mutex_);
+  const auto address = addresses_.find(node);
+  if (stopped_ || address == addresses_.end()) return nullptr;
+  auto& lane = lanes_[node];
+  if (lane) return lane;
+  const auto self = [this] {
+    MutexLock lock(mutex_);
+    return identity_;
+  };
+  lane = std::make_shared<LaneSender>(self, node, address->second, options_);
+  if (!lane_tasks_) lane_tasks_.emplace(Context(runtime_), "raft lane");
+  lane_tasks_->Spawn({}, [lane](const Context& context) {
+    lane->Run(context);
+    return OkStatus();
+  });
+  return lane;
 }
 
 StatusOr<std::string> GrpcTransport::AddressOf(NodeId node) {
@@ -256,8 +346,13 @@ StatusOr<std::string> GrpcTransport::CallAddress(const Context& context, std::st
 }
 
 void GrpcTransport::Send(NodeId to, Method method, std::string message) {
+  if (message.size() > options_.message_bytes_max) return;
+  if (method == Method::kRaftMessages) {
+    if (const auto lane = LaneTo(to)) lane->Send(method, message);
+    return;
+  }
   auto address = AddressOf(to);
-  if (!address.ok() || message.size() > options_.message_bytes_max) return;
+  if (!address.ok()) return;
   auto stream = StreamTo(to, *address, Lane::kMessages);
   if (stream.ok()) (*stream)->Send(method, message);  // best effort
 }
@@ -279,7 +374,7 @@ grpc::ServerGenericBidiReactor* GrpcTransport::CreateReactor(grpc::GenericCallba
 }
 
 void GrpcTransport::OnMessage(NodeId from, Method method, std::string_view message) {
-  // On the thread that reads the wire: replication latency is made here, a hop would cost 25 µs.
+  // On the thread that reads the wire: a hop would cost 25 µs.
   if (size_t(method) >= kMethodMax || !message_handlers_[size_t(method)]) return;
   message_handlers_[size_t(method)](Context(runtime_), from, message);
 }

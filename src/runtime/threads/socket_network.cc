@@ -102,6 +102,11 @@ StatusOr<std::unique_ptr<Listener>> SocketNetwork::Listen(std::string_view text)
 }
 
 StatusOr<std::unique_ptr<ByteStream>> SocketNetwork::Connect(const Context& context, std::string_view text) {
+  ASSIGN_OR_RETURN(auto stream, ConnectSocket(context, text));
+  return std::unique_ptr<ByteStream>(std::move(stream));
+}
+
+StatusOr<std::unique_ptr<SocketStream>> ConnectSocket(const Context& context, std::string_view text) {
   RETURN_IF_ERROR(context.Check());
   ASSIGN_OR_RETURN(SocketAddress address, ParseSocketAddress(text));
   OwnedFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -124,7 +129,7 @@ StatusOr<std::unique_ptr<ByteStream>> SocketNetwork::Connect(const Context& cont
   }
   const timeval none{};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
-  return std::unique_ptr<ByteStream>(std::make_unique<SocketStream>(std::move(fd), std::string(text)));
+  return std::make_unique<SocketStream>(std::move(fd), std::string(text));
 }
 
 std::unique_ptr<StreamServer> SocketNetwork::NewStreamServer(const Context& context,

@@ -2,8 +2,12 @@
 #pragma once
 
 #include "orrery/runtime/transport.h"
+#include "runtime/threads/socket_stream.h"
 
 namespace orrery::runtime {
+
+// As Network::Connect. Its streams, and those of a SocketNetwork's listeners, are SocketStreams.
+StatusOr<std::unique_ptr<SocketStream>> ConnectSocket(const Context& context, std::string_view address);
 
 class SocketNetwork final : public Network {
  public:

@@ -49,6 +49,8 @@ class SocketStream final : public ByteStream {
   bool Readable() override;
   std::string peer() const override { return peer_; }
   void Close() override;
+  // Writes what the socket takes at once and drops it from `bytes`. Never blocks.
+  Status TryWrite(std::string_view& bytes) { return SendSome(bytes, MSG_DONTWAIT); }
 
   // For the stream server, whose polling is edge-triggered: bytes that come later are a new event.
   // May a read that fills less than its buffer be taken for the last one? Not if the end of the stream can

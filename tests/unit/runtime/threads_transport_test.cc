@@ -1,15 +1,18 @@
-// The gRPC transport between runtimes of one process, over real sockets.
+// The transport between runtimes of one process, over real sockets: gRPC streams, and the Raft lane.
 #include <gtest/gtest.h>
 
 #include <atomic>
 
 #include "orrery/runtime/threads_runtime.h"
+#include "runtime/frame.h"
+#include "runtime/threads/message_lane.h"
 
 namespace orrery::runtime {
 namespace {
 
 struct Node {
-  explicit Node(uint64_t id, std::string cluster = "c1") : runtime(ThreadsRuntime::Create()), id(id) {
+  explicit Node(uint64_t id, std::string cluster = "c1", ThreadsRuntimeOptions options = {})
+      : runtime(ThreadsRuntime::Create(options)), id(id) {
     if (id != 0) runtime->transport().SetIdentity(NodeId(id), cluster);
   }
   void Start(const std::string& at = "127.0.0.1:0") {
@@ -208,6 +211,163 @@ TEST_F(GrpcTransport, RandomBytesOnThePortDoNoHarm) {
   }
   a.transport().SetAddress(NodeId(2), b.address);
   EXPECT_TRUE(a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, "x").ok());
+}
+
+// ---- The Raft lane.
+
+// What a node has been sent.
+struct Received {
+  explicit Received(Node& node) {
+    node.transport().ServeOneWay(Method::kRaftMessages, [this](const Context&, NodeId from, std::string_view message) {
+      MutexLock lock(mutex);
+      messages.emplace_back(from, message);
+      cv.NotifyAll();
+    });
+  }
+  size_t count() {
+    MutexLock lock(mutex);
+    return messages.size();
+  }
+  Status Await(const Context& context, size_t count) {
+    MutexLock lock(mutex);
+    return WaitUntil(context, mutex, cv, [&] { return messages.size() >= count; });
+  }
+  Mutex mutex;
+  CondVar cv;
+  std::vector<std::pair<NodeId, std::string>> messages;
+};
+
+// Sends until one arrives: those of a broken connection may be lost.
+Status SendUntilReceived(Node& from, NodeId to, const Context& context, Received& received) {
+  const size_t before = received.count();
+  while (received.count() == before) {
+    from.transport().Send(to, Method::kRaftMessages, "again");
+    RETURN_IF_ERROR(from.runtime->scheduler().SleepFor(context, 5ms));
+  }
+  return OkStatus();
+}
+
+std::string Prefixed(std::string_view bytes) {
+  std::string out(4, '\0');
+  for (int i = 0; i < 4; ++i) out[size_t(i)] = char(bytes.size() >> (8 * (3 - i)));
+  return out.append(bytes);
+}
+std::string HelloOf(uint64_t node, std::string_view cluster) {
+  std::string hello("\x08", 1);
+  wire::AppendVarint(hello, node);
+  hello += "\x12";
+  wire::AppendVarint(hello, cluster.size());
+  return Prefixed(hello.append(cluster));
+}
+
+TEST_F(GrpcTransport, MessagesLargerThanASocketTakesArriveWholeAndInOrder) {
+  Node a(1), b(2);
+  Received received(b);
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  for (int i = 0; i < 12; ++i) {
+    a.transport().Send(NodeId(2), Method::kRaftMessages, std::string(size_t(i % 3 == 0 ? 5 << 20 : 10 * i), char('a' + i)));
+  }
+  ASSERT_TRUE(received.Await(Soon(a), 12).ok());
+  for (int i = 0; i < 12; ++i) {
+    const auto& [from, message] = received.messages[size_t(i)];
+    EXPECT_EQ(from, NodeId(1));
+    EXPECT_TRUE(message == std::string(size_t(i % 3 == 0 ? 5 << 20 : 10 * i), char('a' + i))) << i;
+  }
+}
+
+TEST_F(GrpcTransport, MessagesGoToTheRightNodeOfTheRightClusterOnly) {
+  Node a(1, "c1"), foreign(2, "other"), c(3, "c1"), d(2, "c1");
+  Received by_foreign(foreign), by_c(c), by_d(d);
+  foreign.Start();
+  c.Start();
+  d.Start();
+  for (const std::string& wrong : {foreign.address, c.address}) {
+    a.transport().SetAddress(NodeId(2), wrong);
+    for (int i = 0; i < 20; ++i) {
+      a.transport().Send(NodeId(2), Method::kRaftMessages, "stray");
+      ASSERT_TRUE(a.runtime->scheduler().SleepFor(Soon(a), 5ms).ok());
+    }
+  }
+  a.transport().SetAddress(NodeId(2), d.address);  // it moved
+  EXPECT_TRUE(SendUntilReceived(a, NodeId(2), Soon(a), by_d).ok());
+  EXPECT_EQ(by_foreign.count() + by_c.count(), 0u);
+}
+
+TEST_F(GrpcTransport, APeerThatReturnsGetsMessagesAgain) {
+  Node a(1);
+  auto b = std::make_unique<Node>(2);
+  auto received = std::make_unique<Received>(*b);
+  b->Start();
+  const std::string address = b->address;
+  a.transport().SetAddress(NodeId(2), address);
+  ASSERT_TRUE(SendUntilReceived(a, NodeId(2), Soon(a), *received).ok());
+  b->runtime->transport().Stop();
+  for (int i = 0; i < 100; ++i) a.transport().Send(NodeId(2), Method::kRaftMessages, "to nobody");
+  b.reset();
+  Node again(2);
+  Received by_again(again);
+  again.Start(address);
+  EXPECT_TRUE(SendUntilReceived(a, NodeId(2), Soon(a), by_again).ok());
+}
+
+// One that answers the hello and reads nothing after it.
+TEST_F(GrpcTransport, APeerThatDoesNotReadCostsItsQueueAndNoTime) {
+  ThreadsRuntimeOptions options;
+  options.peer_queue_bytes_max = 1 << 20;
+  Node a(1, "c1", options);
+  auto listener = a.runtime->network().Listen("127.0.0.1:0");
+  ASSERT_TRUE(listener.ok());
+  a.transport().SetAddress(NodeId(2), (*listener)->address());
+  a.transport().Send(NodeId(2), Method::kRaftMessages, "first");
+  auto stream = (*listener)->Accept(Soon(a));
+  ASSERT_TRUE(stream.ok());
+  ASSERT_TRUE((*stream)->Write(Soon(a), HelloOf(2, "c1")).ok());
+  const std::string message(100 << 10, 'm');
+  for (int i = 0; i < 2'000; ++i) a.transport().Send(NodeId(2), Method::kRaftMessages, message);
+  a.runtime->transport().Stop();
+  uint64_t read = 0;
+  std::string buffer(1 << 20, '\0');
+  while (true) {
+    auto n = (*stream)->Read(Context(*a.runtime).WithTimeout(10s), buffer.data(), buffer.size());
+    if (!n.ok() || *n == 0) break;
+    read += *n;
+  }
+  EXPECT_GT(read, message.size());
+  EXPECT_LT(read, 40u << 20) << "of 200 MB: what the queue and the sockets hold";
+}
+
+TEST_F(GrpcTransport, BytesThatNoNodeSendsEndTheirLaneAlone) {
+  Node a(1), b(2);
+  Received received(b);
+  b.Start();
+  std::string call;
+  AppendFrame(call, {FrameKind::kCall, Method::kRaftMessages, 7, 0}, "x");
+  std::string good;
+  AppendFrame(good, {FrameKind::kMessage, Method::kRaftMessages, 0, 0}, "good");
+  const std::string preface(kLanePreface);
+  const std::string begun = preface + HelloOf(1, "c1");
+  const std::vector<std::string> endings = {
+      "X", preface.substr(0, preface.size() - 1) + "?", preface + std::string(4, '\xff'), preface + Prefixed("\xff\xff\xff"),
+      preface + HelloOf(1, "other"), begun + std::string(4, '\xff'), begun + Prefixed(call),
+      begun + Prefixed(good.substr(0, good.size() - 1)), begun + Prefixed("\x01"),
+      begun + Prefixed(good) + Prefixed(std::string(100'000, '\xff'))};
+  for (size_t i = 0; i < endings.size(); ++i) {
+    auto stream = a.runtime->network().Connect(Soon(a), b.address);
+    ASSERT_TRUE(stream.ok());
+    ASSERT_TRUE((*stream)->Write(Soon(a), endings[i]).ok());
+    std::string buffer(1 << 10, '\0');
+    while (true) {  // the hello, perhaps, and the end
+      auto n = (*stream)->Read(Soon(a), buffer.data(), buffer.size());
+      if (!n.ok() || *n == 0) {
+        EXPECT_NE(n.status().code(), Code::kDeadlineExceeded) << "case " << i << " was not ended";
+        break;
+      }
+    }
+  }
+  EXPECT_EQ(received.count(), 1u) << "the good one before the bad";
+  a.transport().SetAddress(NodeId(2), b.address);
+  EXPECT_TRUE(SendUntilReceived(a, NodeId(2), Soon(a), received).ok());
 }
 
 }  // namespace
