@@ -3,7 +3,7 @@
 # other back end.
 set -euo pipefail
 server=$1
-for workload in bank register; do
+for workload in bank register load; do
   for seed in 3 14; do
     args=(sim --seed=$seed --workload=$workload --format=json)
     first=$("$server" "${args[@]}")

@@ -11,7 +11,7 @@ expect() {  # STACK WORKLOAD PATTERN
     exit 1
   fi
 }
-for workload in bank register; do
+for workload in bank register load; do
   expect kv "$workload" "violated: I1[13]"
   expect server "$workload" "the store has lost data that its disk had confirmed"
 done

@@ -222,6 +222,12 @@ struct View {
     }
     return Write(r.key, r.deletes != 0 ? std::nullopt : std::optional<std::string>(r.value));
   }
+  Status Do(const InsertManyRequest& r, Response& out) {
+    for (auto row = r.rows.Begin(); row.Next();) {
+      RETURN_IF_ERROR(Do(ConditionalPutRequest{std::string(row.key()), std::string(row.value()), std::nullopt}, out));
+    }
+    return OkStatus();
+  }
   template <class R>
   Status Do(const R&, Response&) {
     return InvalidArgumentError("only reads and writes can be put in a batch");

@@ -4,7 +4,7 @@ set -euo pipefail
 seeds=1..20 workload=bank nodes=3
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) echo "usage: ./dev sim [--seeds A..B] [--workload bank|register] [--nodes N]
+    -h | --help) echo "usage: ./dev sim [--seeds A..B] [--workload bank|register|load] [--nodes N]
 Runs whole simulated clusters with crashes, partitions, message loss and clock offsets, one for each seed. A failing seed
 prints how to run it again: the same seed gives the same trace."; exit 0 ;;
     --seeds) need_value "$@"; seeds=$2; shift 2 ;;

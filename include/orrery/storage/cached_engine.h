@@ -44,6 +44,11 @@ class CachedEngine : public Engine, public NewestEntries {
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                               std::string& key, std::string& value) const override;
   Status Write(const WriteBatch& batch, SyncMode sync) override;
+  // What is loaded is not taken in: it would drive out what is read, for rows of which few will be.
+  Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override;
+  StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows) override {
+    return base_.PrepareLoad(rows);
+  }
 
   StatusOr<bool> GetInto(ColumnFamily cf, std::string_view key, std::string& value) const override {
     return base_.GetInto(cf, key, value);

@@ -73,6 +73,12 @@ enum class SyncMode : uint8_t {
   kSync,    // durable, with everything written before it, when Write returns
 };
 
+// Rows on their way into an engine, which is to outlive this. Dropped, they vanish.
+class PreparedLoad {
+ public:
+  virtual ~PreparedLoad() = default;
+};
+
 // One store. Thread safety: all methods, except Close, by many tasks at once. After a crash the state is that
 // of some prefix of the sequence of writes, at least up to the last kSync write that returned (I25).
 class Engine : public Reader {
@@ -84,6 +90,14 @@ class Engine : public Reader {
   // the engine refuses further writes while reads go on: ResourceExhausted 53100 (disk full),
   // Unavailable 58030 (I/O error; the engine's fatal handler ran first, B53).
   virtual Status Write(const WriteBatch& batch, SyncMode sync) = 0;
+  // A load's rows (WriteBatch::IsLoad; at least one), which are best written once: PrepareLoad brings them to disk
+  // without any effect, Ingest makes them visible, atomically and durable. They may outlive a crash that earlier
+  // unsynced writes do not: only what can be written again after those, to the same effect, may come this way (a
+  // committed entry of a log that is kept until its effects are durable). Errors: as Write; but a PrepareLoad that
+  // finds the disk full (53100) leaves the engine as it was.
+  virtual StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows);
+  // `prepared`: of the same rows; null: it is done now.
+  virtual Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared);
   // Whether there is room for new data; asks the file system. 53100: less than the reserve is free. Writes are
   // still taken then: the reserve is for what must go on (raft's own records, deletions), and the callers refuse
   // the rest while its refusal is still certain.

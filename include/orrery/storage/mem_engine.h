@@ -2,7 +2,7 @@
 // store of simulated nodes: deterministic, fast, with an explicit sync point and crash images.
 //
 // Thread safety: as Engine. Invariant: a crash image is the state after a prefix of the writes, no shorter than
-// the last synced one (I25).
+// the last synced one (I25), with everything that was ingested.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,7 @@ class MemEngine final : public Engine {
                               std::string& key, std::string& value) const override;
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override;
   Status Write(const WriteBatch& batch, SyncMode sync) override;
+  Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override;
   Status CheckSpace() const override;
   Status SyncAll() override;
   Status Flush() override;

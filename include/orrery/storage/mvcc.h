@@ -140,6 +140,16 @@ StatusOr<MvccWriteResult> MvccConditionalPut(OverlayBatch& batch, std::string_vi
                                              std::optional<std::string_view> expected, IfMissing if_missing,
                                              const MvccWriteOptions& options);
 
+struct MvccInsertManyResult {
+  Timestamp written_ts;
+  bool all_new = false;  // the batch got one committed version a row, in key order, and no more
+};
+// As MvccConditionalPut of each row, expecting no value; rows by ascending key, or InvalidArgument. Where the span has no
+// locks, keys that were never there take one walk over it instead of a look at each.
+// `failed_key`: whose ConditionFailedError or other error it is; the batch is of no use then.
+StatusOr<MvccInsertManyResult> MvccInsertMany(OverlayBatch& batch, const KvBlock& rows, Timestamp read_ts,
+                                              const MvccWriteOptions& options, std::string& failed_key);
+
 struct MvccDeleteRangeResult {
   std::vector<std::string> keys;  // deleted ones, in order
   Timestamp written_ts_max;

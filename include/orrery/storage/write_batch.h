@@ -47,6 +47,9 @@ class WriteBatch {
   void PromiseNewestVersions() { newest_versions_ = true; }
   bool has_newest_versions() const { return newest_versions_; }
 
+  // Whether it holds puts into kMvcc alone, by ascending key, each key once.
+  bool IsLoad() const;
+
   bool empty() const { return bytes_.empty(); }
   size_t op_count() const { return op_count_; }
   const std::string& bytes() const { return bytes_; }

@@ -77,7 +77,9 @@ RunResult RunSeed(const SimSettings& s, uint64_t seed) {
   RunOptions options;
   options.seed = seed;
   options.nodes = s.nodes;
-  options.workload = s.workload == "bank" ? WorkloadKind::kBank : WorkloadKind::kRegister;
+  options.workload = s.workload == "bank"   ? WorkloadKind::kBank
+                     : s.workload == "load" ? WorkloadKind::kLoad
+                                            : WorkloadKind::kRegister;
   options.backend = s.backend == "baton" ? runtime::SimBackend::kBaton : runtime::SimBackend::kFiber;
   options.fault_time = Duration(int64_t(s.duration_s * 1e9));
   if (s.nemesis != SimSettings().nemesis) options.faults = ParseFaults(s.nemesis);
@@ -223,7 +225,7 @@ void AddSimCommand(CLI::App& app, void (*set_exit_code)(int)) {
   sim->add_option("--seeds", s->seeds, "Run these seeds")->capture_default_str();
   sim->add_option("--nodes", s->nodes, "Nodes of a cluster")->check(CLI::Range(1, 9))->capture_default_str();
   sim->add_option("--workload", s->workload, "What clients do")
-      ->check(CLI::IsMember({"bank", "register"}))
+      ->check(CLI::IsMember({"bank", "register", "load"}))
       ->capture_default_str();
   sim->add_option("--backend", s->backend, "fiber is fast; baton runs under debuggers and sanitizers")
       ->check(CLI::IsMember({"fiber", "baton"}))

@@ -36,6 +36,16 @@ std::optional<std::string> VersionModel::At(std::string_view key, Timestamp ts) 
   return version == it->second.begin() ? std::nullopt : (--version)->second;
 }
 
+std::vector<Timestamp> VersionModel::TimesOf(std::string_view key, std::string_view value) const {
+  std::vector<Timestamp> times;
+  const auto it = versions_.find(key);
+  if (it == versions_.end()) return times;
+  for (const auto& [ts, stored] : it->second) {
+    if (stored == value) times.push_back(ts);
+  }
+  return times;
+}
+
 std::vector<std::pair<std::string, std::string>> VersionModel::ScanAt(const kv::Span& span, Timestamp ts) const {
   std::vector<std::pair<std::string, std::string>> rows;
   for (auto it = versions_.lower_bound(span.start); it != versions_.end() && it->first < span.end; ++it) {

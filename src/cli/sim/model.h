@@ -27,6 +27,8 @@ class VersionModel {
   std::string Around(std::string_view key, Timestamp ts) const;
   // The newest value.
   std::optional<std::string> Latest(std::string_view key) const { return At(key, Timestamp::Max()); }
+  // When versions with this value were written.
+  std::vector<Timestamp> TimesOf(std::string_view key, std::string_view value) const;
   // The keys of the span that have a value at `ts`.
   std::vector<std::pair<std::string, std::string>> ScanAt(const kv::Span& span, Timestamp ts) const;
   size_t version_count() const { return version_count_; }

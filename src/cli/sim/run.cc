@@ -1,5 +1,7 @@
 #include "cli/sim/run.h"
 
+#include <iterator>
+
 #include "cli/sim/audit.h"
 #include "cli/sim/workload.h"
 
@@ -21,9 +23,7 @@ class Run {
   Run(const RunOptions& options, RunResult& result)
       : options_(options), result_(result), cluster_(ClusterOptions(options, result.faults), result.report),
         pace_(Rng(options.seed, "pace").Percent(30) ? 8ms : 60ms) {
-    workload_ = options.workload == WorkloadKind::kBank
-                    ? NewBankWorkload(cluster_)
-                    : NewRegisterWorkload(cluster_, result.faults.clocks_broken ? ClockPromise::kBroken : ClockPromise::kWithinBound);
+    workload_ = MakeWorkload();
   }
 
   void Execute() {
@@ -36,6 +36,15 @@ class Run {
   }
 
  private:
+  std::unique_ptr<Workload> MakeWorkload() {
+    switch (options_.workload) {
+      case WorkloadKind::kBank: return NewBankWorkload(cluster_);
+      case WorkloadKind::kLoad: return NewLoadWorkload(cluster_);
+      case WorkloadKind::kRegister: break;
+    }
+    return NewRegisterWorkload(cluster_, result_.faults.clocks_broken ? ClockPromise::kBroken : ClockPromise::kWithinBound);
+  }
+
   static SimClusterOptions ClusterOptions(const RunOptions& options, const FaultPlan& faults) {
     Rng rng(options.seed, "cluster");
     SimClusterOptions cluster;
@@ -61,6 +70,9 @@ class Run {
     const uint64_t quiesce = rng.Below(10);
     if (quiesce < 7) cluster.store.quiesce_after = Duration(10ms) + Duration(int64_t(rng.Below(500'000'000)));
     if (quiesce == 9) cluster.store.quiesce_after = Duration(0);
+    // Every load is a small one here: mostly all are ingested, else only the larger ones, or none.
+    constexpr uint64_t kLoadBytesMin[] = {1, 1, 1'000, 2'500, 0};
+    cluster.store.load_bytes_min = kLoadBytesMin[Rng(options.seed, "ingest").Below(std::size(kLoadBytesMin))];
     return cluster;
   }
 

@@ -12,7 +12,7 @@
 
 namespace orrery::cli {
 
-enum class WorkloadKind : uint8_t { kBank, kRegister };
+enum class WorkloadKind : uint8_t { kBank, kRegister, kLoad };
 
 struct RunOptions {
   uint64_t seed = 1;

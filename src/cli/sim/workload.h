@@ -39,5 +39,6 @@ std::unique_ptr<Workload> NewBankWorkload(SimCluster& cluster);
 // `real_time`: clocks stay within their bound, so that operations must be linearizable; else only isolated.
 enum class ClockPromise : uint8_t { kWithinBound, kBroken };
 std::unique_ptr<Workload> NewRegisterWorkload(SimCluster& cluster, ClockPromise clocks);
+std::unique_ptr<Workload> NewLoadWorkload(SimCluster& cluster);
 
 }  // namespace orrery::cli

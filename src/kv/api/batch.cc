@@ -16,7 +16,8 @@ std::string_view AnchorOf(const BatchHeader& header) {
 
 constexpr std::string_view kRequestNames[] = {
     "Get", "Scan", "Put", "ConditionalPut", "Delete", "ClearRange", "EndTxn", "HeartbeatTxn", "PushTxn",
-    "ResolveIntent", "Refresh", "Gc", "AdminSplit", "AdminTransferLease", "AdminChangeReplicas"};
+    "ResolveIntent", "Refresh", "Gc", "AdminSplit", "AdminTransferLease", "AdminChangeReplicas",
+    "InsertMany"};
 static_assert(std::size(kRequestNames) == std::variant_size_v<Request>);
 
 }  // namespace
@@ -41,6 +42,7 @@ Span SpanOf(const Request& request, const BatchHeader& header) {
           [](const AdminSplitRequest& r) { return Span{r.split_key, ""}; },
           [](const AdminTransferLeaseRequest&) { return Span{}; },
           [](const AdminChangeReplicasRequest&) { return Span{}; },
+          [](const InsertManyRequest& r) { return r.span; },
       },
       request);
 }

@@ -1,14 +1,6 @@
-#include "orrery/kv/api/errors.h"
 #include "orrery/kv/client/database.h"
-#include "orrery/kv/client/run_alone.h"
 
 namespace orrery::kv {
-namespace {
-
-constexpr int kAttemptsMax = 100;
-
-}  // namespace
-
 void Batch::Get(std::string_view key, LockStrength lock, LockDurability durability) {
   requests.emplace_back(GetRequest{.key = std::string(key), .lock = lock, .durability = durability});
 }
@@ -24,6 +16,18 @@ void Batch::Put(std::string_view key, std::string_view value) {
 
 void Batch::Insert(std::string_view key, std::string_view value) { ConditionalPut(key, value, std::nullopt); }
 
+void Batch::InsertMany(KvBlock rows) {
+  InsertManyRequest request;
+  for (auto row = rows.Begin(); row.Next();) {
+    if (request.span.start.empty()) request.span.start = row.key();
+    request.span.end = row.key();
+  }
+  if (request.span.start.empty()) return;
+  request.span.end.push_back('\0');
+  request.rows = std::move(rows);
+  requests.emplace_back(std::move(request));
+}
+
 void Batch::ConditionalPut(std::string_view key, std::string_view value, std::optional<std::string> expected) {
   requests.emplace_back(ConditionalPutRequest{
       .key = std::string(key), .value = std::string(value), .expected = std::move(expected)});
@@ -38,20 +42,6 @@ void Batch::Clear() {
   inserted_keys = InsertedKeys::kAnyones;
   requests.clear();
   responses.clear();
-}
-
-Status RunAlone(const runtime::Context& context, Database& db, std::string_view name, Batch& batch) {
-  auto txn = db.Begin({.isolation = IsolationLevel::kSerializable, .name = name});
-  for (int attempt = 0;; ++attempt) {
-    Status status = txn->RunAndCommit(context, batch);
-    if (status.ok()) return status;
-    if (!GetError<TxnRetryError>(status) || attempt >= kAttemptsMax) {
-      (void)txn->Rollback(context).ok();
-      return status;
-    }
-    RETURN_IF_ERROR(context.Check());
-    RETURN_IF_ERROR(txn->Restart(context, status));
-  }
 }
 
 }  // namespace orrery::kv

@@ -43,6 +43,7 @@ KeySpan KeySpanOf(const Request& request, const BatchHeader& header) {
           [](const AdminSplitRequest& r) { return KeySpan{r.split_key, ""}; },
           [](const AdminTransferLeaseRequest&) { return KeySpan{}; },
           [](const AdminChangeReplicasRequest&) { return KeySpan{}; },
+          [](const InsertManyRequest& r) { return ViewOf(r.span); },
       },
       request);
 }
@@ -55,6 +56,7 @@ bool IsRetrySafe(const BatchRequest& request) {
             [&](const PutRequest&) { return in_txn; },
             [&](const ConditionalPutRequest&) { return in_txn; },
             [&](const DeleteRequest&) { return in_txn; },
+            [&](const InsertManyRequest&) { return in_txn; },
             [](const EndTxnRequest& e) { return e.outcome == TxnStatus::kAborted; },
             [](const AdminChangeReplicasRequest&) { return false; },
             [](const auto&) { return true; },
@@ -64,8 +66,9 @@ bool IsRetrySafe(const BatchRequest& request) {
 }
 
 bool HasConditionalPut(const BatchRequest& request) {
-  return std::any_of(request.requests.begin(), request.requests.end(),
-                     [](const Request& r) { return std::holds_alternative<ConditionalPutRequest>(r); });
+  return std::any_of(request.requests.begin(), request.requests.end(), [](const Request& r) {
+    return std::holds_alternative<ConditionalPutRequest>(r) || std::holds_alternative<InsertManyRequest>(r);
+  });
 }
 
 bool IsReadOnly(const BatchRequest& request) {
@@ -73,6 +76,14 @@ bool IsReadOnly(const BatchRequest& request) {
 }
 
 Request WithSpan(const Request& request, Span span) {
+  if (const auto* many = std::get_if<InsertManyRequest>(&request)) {
+    InsertManyRequest part;
+    for (auto row = many->rows.Begin(); row.Next();) {
+      if (span.Contains(row.key())) part.rows.Append(row.key(), row.value());
+    }
+    part.span = std::move(span);
+    return part;
+  }
   Request out = request;
   std::visit(
       [&](auto& r) {

@@ -21,13 +21,15 @@ Status RetryError(RetryReason reason, const TxnMeta& txn, Timestamp ts, std::str
   return ToStatus(error);
 }
 
-// The keys that the batch writes, sorted: all of them, however many, so that the range can see that the batch is
-// the whole transaction.
+// The keys that the batch writes, sorted: all of them, however many (an InsertMany's as its span), so that the range
+// can see that the batch is the whole transaction.
 std::vector<Span> WrittenKeys(const std::vector<Request>& requests, const BatchHeader& header) {
   std::vector<Span> keys;
   for (const Request& request : requests) {
     const bool reads = std::holds_alternative<GetRequest>(request) || std::holds_alternative<ScanRequest>(request);
-    if (!reads) keys.push_back({std::string(KeySpanOf(request, header).start), ""});
+    if (reads) continue;
+    const KeySpan span = KeySpanOf(request, header);
+    keys.push_back({std::string(span.start), std::string(span.end)});
   }
   const auto by_start = [](const Span& a, const Span& b) { return a.start < b.start; };
   if (!std::is_sorted(keys.begin(), keys.end(), by_start)) std::sort(keys.begin(), keys.end(), by_start);
@@ -64,7 +66,8 @@ bool TxnCoordinator::FitsOnePhase(const Batch& batch) {
     } else if (const auto* scan = std::get_if<ScanRequest>(&request)) {
       if (scan->lock != LockStrength::kNone) return false;
     } else if (std::holds_alternative<PutRequest>(request) || std::holds_alternative<DeleteRequest>(request) ||
-               std::holds_alternative<ConditionalPutRequest>(request)) {
+               std::holds_alternative<ConditionalPutRequest>(request) ||
+               std::holds_alternative<InsertManyRequest>(request)) {
       writes = true;
     } else {
       return false;

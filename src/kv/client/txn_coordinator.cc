@@ -33,7 +33,7 @@ bool IsReplicatedLock(const Request& request) {
 bool IsReadOrWrite(const Request& request) {
   return std::holds_alternative<GetRequest>(request) || std::holds_alternative<ScanRequest>(request) ||
          std::holds_alternative<PutRequest>(request) || std::holds_alternative<ConditionalPutRequest>(request) ||
-         std::holds_alternative<DeleteRequest>(request);
+         std::holds_alternative<DeleteRequest>(request) || std::holds_alternative<InsertManyRequest>(request);
 }
 
 }  // namespace
@@ -295,10 +295,15 @@ void TxnCoordinator::NoteReads(const std::vector<Request>& requests, const std::
     const auto* scan = std::get_if<ScanRequest>(&requests[i]);
     const auto* get = std::get_if<GetRequest>(&requests[i]);
     const auto* cput = std::get_if<ConditionalPutRequest>(&requests[i]);
-    if (!scan && !get && !cput) continue;
+    const auto* many = std::get_if<InsertManyRequest>(&requests[i]);
+    if (!scan && !get && !cput && !many) continue;
     txn_has_read_ = true;
     statement_has_read_ = true;
     if (isolation_ == IsolationLevel::kReadCommitted) continue;
+    if (many) {
+      reads_.Add(many->span.start, many->span.end);
+      continue;
+    }
     if (!scan) {
       reads_.Add(get ? get->key : cput->key, "");
       continue;

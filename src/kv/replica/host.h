@@ -25,6 +25,8 @@ struct ReplicaLimits {
   uint64_t seed = 0;
   uint64_t command_bytes_max = 0;
   uint64_t scan_bytes_max = 0;
+  uint64_t load_bytes_min = 0;     // smaller loads are written like everything else; 0: all are
+  bool IsLargeLoad(size_t bytes) const { return load_bytes_min > 0 && bytes >= load_bytes_min; }
   uint64_t raft_log_bytes_max = 0;
   uint64_t raft_log_entries_min = 0;
   PlantedBug planted = PlantedBug::kNone;
@@ -32,6 +34,7 @@ struct ReplicaLimits {
 
 struct ReplicaCounters {
   std::atomic<uint64_t> commands_applied{0};
+  std::atomic<uint64_t> loads_ingested{0};
   std::atomic<uint64_t> ambiguous_results{0};
   std::atomic<uint64_t> lock_waits{0};
   std::atomic<uint64_t> locks_inherited{0};

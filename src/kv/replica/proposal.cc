@@ -46,6 +46,12 @@ class SpecBuilder {
   void Add(const PutRequest& r) { AddWrite(storage_.Keep(r.key)); }
   void Add(const ConditionalPutRequest& r) { AddWrite(storage_.Keep(r.key)); }
   void Add(const DeleteRequest& r) { AddWrite(storage_.Keep(r.key)); }
+  void Add(const InsertManyRequest& r) {
+    for (auto row = r.rows.Begin(); row.Next();) {
+      spec_.locks.push_back({storage_.Keep(row.key()), LockStrength::kIntent});
+    }
+    Latch(storage_.Keep(r.span), Access::kWrite, write_ts_);
+  }
   void Add(const ClearRangeRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, {}); }
   void Add(const EndTxnRequest& r) {
     if (!storage_.txn) return;

@@ -72,6 +72,7 @@ struct Proposal {
   std::vector<eval::ResolvedSpan> resolved;
   std::vector<eval::MarkToLeave> marks;
   std::optional<TxnRecord> record;
+  std::unique_ptr<storage::PreparedLoad> load;  // of the command's rows, if they are to be ingested here
   Status status;                            // set before `waiter.done`
   Waiter waiter;
 };

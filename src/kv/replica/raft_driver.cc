@@ -92,7 +92,15 @@ Status RaftDriver::Persist(CycleOutput& out) {
   return OkStatus();
 }
 
+// A3: a command's effects and the applied index reach the store together. A load's rows go first: if the index does not
+// follow for a crash, the command is applied again, to the same rows.
 Status RaftDriver::WriteEffects(CycleOutput& out) {
+  for (auto& load : out.loads) {
+    load.before.PromiseNewestVersions();
+    if (!load.before.empty()) RETURN_IF_ERROR(engine_.Write(load.before, storage::SyncMode::kNoSync));
+    RETURN_IF_ERROR(engine_.Ingest(load.rows, std::move(load.prepared)));
+  }
+  out.loads.clear();
   if (out.effects.empty()) return OkStatus();
   out.effects.PromiseNewestVersions();
   RETURN_IF_ERROR(engine_.Write(out.effects, storage::SyncMode::kNoSync));

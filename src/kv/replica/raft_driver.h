@@ -47,7 +47,14 @@ struct CycleOutput {
   Timestamp read_promise;              // highest promise that the messages speak of
   std::map<NodeId, RaftMessageBatch> messages;
   std::map<NodeId, RaftMessageBatch> messages_after_persist;
-  storage::WriteBatch effects;         // of committed commands, written unsynced
+  // Loads among the committed commands, each to be ingested once what came before it has been written.
+  struct Load {
+    storage::WriteBatch before;
+    storage::WriteBatch rows;
+    std::unique_ptr<storage::PreparedLoad> prepared;
+  };
+  std::vector<Load> loads;
+  storage::WriteBatch effects;         // of committed commands, behind the last load; written unsynced
   std::vector<std::shared_ptr<Proposal>> finished;
   std::vector<std::function<void()>> after;  // run at the end of the cycle, still inside it
   uint64_t entry_count = 0;

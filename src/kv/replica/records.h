@@ -76,12 +76,13 @@ struct Command {
   Timestamp right_read_bound;       // split: no read of the right half was served above this (B25)
   std::optional<ChangeReplicasTrigger> change_replicas;
   TruncatedStateRecord truncate;    // index none: no truncation
+  uint8_t new_rows = 0;             // 1: the effects are a load's: new versions alone, by ascending key (bulk_load.md)
   std::optional<LockHandover> lock_handover;  // the proposer's lease ends with it; for the next one (B44)
   template <class V> void Visit(V& v) {
     v(1, id); v(2, proposer); v(3, lease_sequence); v(4, lease_applied_index); v(5, effects); v(6, stats_delta);
     v(7, write_ts); v(8, closed_ts); v(9, gc_threshold); v(10, lease); v(11, split); v(12, right_stats);
     v(13, right_read_bound); v(14, change_replicas); v(15, truncate);
-    v(16, lock_handover);
+    v(16, lock_handover); v(17, new_rows);
   }
 };
 

@@ -26,7 +26,9 @@ bool BringsData(const BatchRequest& batch) {
   return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
     const auto* put = std::get_if<PutRequest>(&request);
     const auto* cput = std::get_if<ConditionalPutRequest>(&request);
-    return (put && put->key >= user_data) || (cput && cput->deletes == 0 && cput->key >= user_data);
+    const auto* many = std::get_if<InsertManyRequest>(&request);
+    return (put && put->key >= user_data) || (cput && cput->deletes == 0 && cput->key >= user_data) ||
+           (many && many->span.start >= user_data);
   });
 }
 
@@ -34,7 +36,9 @@ bool HasWrites(const BatchRequest& batch) {
   return std::any_of(batch.requests.begin(), batch.requests.end(), IsWrite);
 }
 
+// The key, or the first of many.
 std::optional<std::string_view> WrittenKey(const Request& request) {
+  if (const auto* many = std::get_if<InsertManyRequest>(&request)) return many->span.start;
   if (const auto* put = std::get_if<PutRequest>(&request)) return put->key;
   if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) return cput->key;
   if (const auto* del = std::get_if<DeleteRequest>(&request)) return del->key;
@@ -340,7 +344,13 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
   }
   if (attempt.writes && !Planted(PlantedBug::kWritesUnderReads)) {  // T7
     for (const auto& request : batch.requests) {
-      if (const auto key = WrittenKey(request)) write_ts = reads_.WritableAt(*key, write_ts, attempt.txn.id);
+      if (const auto* many = std::get_if<InsertManyRequest>(&request)) {
+        const ReadMark read = reads_.GetMax(SpanRef(many->span));
+        const bool own = !read.txn_id.empty() && read.txn_id == attempt.txn.id;
+        if (read.ts >= write_ts) write_ts.Forward(own ? read.ts : read.ts.Next());
+      } else if (const auto key = WrittenKey(request)) {
+        write_ts = reads_.WritableAt(*key, write_ts, attempt.txn.id);
+      }
     }
   }
   if (txn) {
@@ -482,6 +492,9 @@ void Replica::RememberReads(const BatchRequest& batch, const Attempt& attempt,
       // yet be rolled back to a savepoint, and what was read is known all the same.)
       if (attempt.one_phase && !responses.empty()) continue;
       reads_.AddRead(SpanRef(cput->key), attempt.read_ts, attempt.txn.id);
+    } else if (const auto* many = std::get_if<InsertManyRequest>(&request)) {
+      if (attempt.one_phase && !responses.empty()) continue;
+      reads_.AddRead(SpanRef(many->span), attempt.read_ts, attempt.txn.id);
     } else if (const auto* refresh = std::get_if<RefreshRequest>(&request)) {
       reads_.AddRead(SpanRef(refresh->span), attempt.read_ts, attempt.txn.id);
     } else if (const auto* scan = std::get_if<ScanRequest>(&request)) {
@@ -523,6 +536,13 @@ std::shared_ptr<Proposal> NewProposal(eval::Evaluation& e) {
   proposal->record = std::move(e.record);
   if (e.txn) proposal->txn = *e.txn;
   return proposal;
+}
+
+// The proposer's task brings a load's rows to disk, so that the cycle which applies them need not.
+Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, Proposal& proposal) {
+  if (!proposal.command.new_rows || !host.limits().IsLargeLoad(effects.bytes().size())) return OkStatus();
+  ASSIGN_OR_RETURN(proposal.load, host.engine().PrepareLoad(effects));
+  return OkStatus();
 }
 
 }  // namespace
@@ -585,7 +605,8 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   proposal->request = attempt.request;
   Command& command = proposal->command;
   command.lease_sequence = attempt.lease_sequence;
-  command.effects = std::move(e.overlay.TakeBatch()).TakeBytes();
+  storage::WriteBatch effects = e.overlay.TakeBatch();
+  command.new_rows = e.new_rows > 0 && e.new_rows == effects.op_count();
   command.stats_delta = e.stats;
   command.write_ts = e.txn ? e.txn->write_ts : e.write_ts;
   command.gc_threshold = e.gc_threshold;
@@ -596,14 +617,15 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
     const int64_t promised = promised_wall_ns_.load(std::memory_order_acquire);
     command.right_read_bound = Timestamp{promised, 0};
   }
-  if (command.effects.size() > host_.limits().command_bytes_max) {
+  Status possible = effects.bytes().size() > host_.limits().command_bytes_max
+                        ? ResourceExhaustedError("the batch is larger than one command may be")
+                        : CheckSpaceFor(batch);
+  if (possible.ok()) possible = PrepareLoad(host_, effects, *proposal);
+  if (!possible.ok()) {
     Abandon(*attempt.request);
-    return ResourceExhaustedError("the batch is larger than one command may be");
+    return possible;
   }
-  if (Status space = CheckSpaceFor(batch); !space.ok()) {
-    Abandon(*attempt.request);
-    return space;
-  }
+  command.effects = std::move(effects).TakeBytes();
   {
     MutexLock lock(mutex_);
     RememberReads(batch, attempt, e.responses);

@@ -218,6 +218,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void ApplySplit(const Command& command, CycleOutput& out);
   void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
   void StageAppliedState(storage::WriteBatch& batch);
+  void StageLoad(const Command& command, storage::WriteBatch rows, CycleOutput& out);
+  std::shared_ptr<Proposal> OwnProposal(const Command& command) const;
 
   ReplicaHost& host_;
   const RangeId range_;
@@ -228,10 +230,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<int64_t> promised_wall_ns_{0};   // reads up to here may be served
   std::atomic<int64_t> requests_since_tick_{0};
   std::atomic<uint32_t> requests_by_gateway_[kGatewaysMax] = {};  // by node id, modulo; since TakeMainGateway
-
   std::atomic<int64_t> lease_start_wall_ns_{0};  // of our latest lease
   std::atomic<bool> closed_{false};            // the lease is leaving: nothing is admitted; written under mutex_
-
   // Quiescence: the order of writing and reading these two between requests and the cycle counts (ActiveRequest).
   std::atomic<int32_t> requests_active_{0};
   std::atomic<bool> quiet_{false};

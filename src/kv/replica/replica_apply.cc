@@ -1,5 +1,7 @@
 // Applying: what a committed entry does to the replica. All replicas of a range do exactly the same (I4):
 // nothing here looks at clocks, configuration or local chance.
+#include <utility>
+
 #include "kv/replica/local_keys.h"
 #include "kv/replica/replica.h"
 
@@ -50,16 +52,31 @@ void Replica::ApplyEntry(const raft::Entry& entry, CycleOutput& out) {
   state_.term = entry.term;
   host_.counters().commands_applied.fetch_add(1, std::memory_order_relaxed);
   if (command.truncate.index) truncation_proposed_ = false;
-  if (command.proposer != host_.node()) return;
+  const auto proposal = OwnProposal(command);
+  if (!proposal) return;
+  in_flight_.erase(command.id);
+  Complete(proposal, accepted ? OkStatus() : NotLeaseholder(), out);
+}
+
+// What became this command, if it was proposed here by this incarnation.
+std::shared_ptr<Proposal> Replica::OwnProposal(const Command& command) const {
+  if (command.proposer != host_.node()) return nullptr;
   const auto it = in_flight_.find(command.id);
   // Ids begin anew with each incarnation: an old entry must not end a new proposal of the same number.
   if (it == in_flight_.end() || it->second->command.lease_sequence != command.lease_sequence ||
       it->second->command.lease_applied_index != command.lease_applied_index) {
-    return;
+    return nullptr;
   }
-  const auto proposal = it->second;
-  in_flight_.erase(it);
-  Complete(proposal, accepted ? OkStatus() : NotLeaseholder(), out);
+  return it->second;
+}
+
+// A load's rows go into the store by themselves. What was staged before them is written before them, with the applied
+// index as it is before this command (A3).
+void Replica::StageLoad(const Command& command, storage::WriteBatch rows, CycleOutput& out) {
+  if (!out.effects.empty()) StageAppliedState(out.effects);
+  const auto proposal = OwnProposal(command);
+  host_.counters().loads_ingested.fetch_add(1, std::memory_order_relaxed);
+  out.loads.push_back({std::exchange(out.effects, {}), std::move(rows), proposal ? std::move(proposal->load) : nullptr});
 }
 
 // Whether the command took effect. T4: only under the lease it was evaluated under. T20: at most once.
@@ -78,7 +95,12 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
     Quarantine(effects.status(), out);
     return false;
   }
-  out.effects.Append(*effects);
+  const bool loads = command.new_rows && host_.limits().IsLargeLoad(effects->bytes().size()) && effects->IsLoad();
+  if (loads) {
+    StageLoad(command, std::move(*effects), out);
+  } else {
+    out.effects.Append(*effects);
+  }
   state_.lease_applied_index = command.lease_applied_index;
   state_.stats += command.stats_delta;
   state_.gc_threshold.Forward(command.gc_threshold);
@@ -90,7 +112,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
   if (command.lock_handover) inherited_ = Inherited{command.lease_sequence, std::move(*command.lock_handover)};
   if (command.change_replicas) ApplyChangeReplicas(*command.change_replicas, out);
   if (auto* sink = host_.changes()) {
-    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
+    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, loads ? out.loads.back().rows : *effects});
   }
   return true;
 }

@@ -63,6 +63,7 @@ StoreImpl::StoreImpl(const StoreOptions& options, StoreDeps deps) : options_(opt
   limits_.seed = options.seed;
   limits_.command_bytes_max = options.command_bytes_max;
   limits_.scan_bytes_max = options.scan_bytes_max;
+  limits_.load_bytes_min = options.load_bytes_min;
   limits_.raft_log_bytes_max = options.raft_log_bytes_max;
   limits_.raft_log_entries_min = options.raft_log_entries_min;
   limits_.planted = options.planted;
@@ -254,6 +255,7 @@ StoreMetrics StoreImpl::GetMetrics() const {
   metrics.lease_count = uint64_t(std::max<int64_t>(0, counters_.leases));
   metrics.times_quiet = counters_.times_quiet;
   metrics.commands_applied = counters_.commands_applied;
+  metrics.loads_ingested = counters_.loads_ingested;
   metrics.raft_groups_synced = driver_->metrics().groups_synced;
   metrics.entries_synced = driver_->metrics().entries_synced;
   metrics.splits = counters_.splits;

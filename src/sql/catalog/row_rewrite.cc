@@ -1,9 +1,10 @@
 #include "sql/catalog/row_rewrite.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "orrery/kv/api/errors.h"
-#include "orrery/kv/client/run_alone.h"
+#include "orrery/kv/client/loader.h"
 #include "orrery/sql/types/text_io.h"
 
 namespace orrery::sql {
@@ -103,15 +104,49 @@ Status DuplicateKey(const Table& to, std::string_view key) {
       .WithFields(fields);
 }
 
-Status WriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& txn, const Table& to, kv::Batch& rows,
-                 RewriteOptions::Writes writes) {
-  if (rows.requests.empty()) return OkStatus();
-  const Status status = writes == RewriteOptions::Writes::kInTxn ? txn.Run(context, rows)
-                                                                 : kv::RunAlone(context, db, "rewrite rows", rows);
-  rows.Clear();
-  if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) return DuplicateKey(to, failed->key);
-  return status;
-}
+// Writes encoded rows where the options say, a block at a time.
+class RowsWriter {
+ public:
+  RowsWriter(const runtime::Context& context, kv::Database& db, kv::Txn& txn, const Table& to,
+             RewriteOptions::Writes writes)
+      : context_(context), db_(db), txn_(txn), to_(to), writes_(writes) {}
+
+  void Append(std::string_view key, std::string_view value) { rows_.Append(key, value); }
+  Status WriteBlock() {
+    if (rows_.empty()) return OkStatus();
+    auto rows = rows_.Take();
+    if (!rows.ok()) return Convert(rows.status());
+    if (writes_ == RewriteOptions::Writes::kBeside) {
+      if (!loader_) {
+        loader_.emplace(context_, kv::Loader::kWritersBeside, [&db = db_](const runtime::Context& c, KvBlock block) {
+          return kv::LoadAlone(c, db, "rewrite rows", std::move(block));
+        });
+      }
+      return Convert(loader_->Write(context_, std::move(*rows)));
+    }
+    kv::Batch batch;
+    batch.InsertMany(std::move(*rows));
+    return Convert(txn_.Run(context_, batch));
+  }
+  Status Finish() {
+    RETURN_IF_ERROR(WriteBlock());
+    return loader_ ? Convert(loader_->Finish(context_)) : OkStatus();
+  }
+
+ private:
+  Status Convert(const Status& status) const {
+    if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) return DuplicateKey(to_, failed->key);
+    return status;
+  }
+
+  const runtime::Context& context_;
+  kv::Database& db_;
+  kv::Txn& txn_;
+  const Table& to_;
+  const RewriteOptions::Writes writes_;
+  kv::LoadedRows rows_;
+  std::optional<kv::Loader> loader_;
+};
 
 }  // namespace
 
@@ -125,7 +160,7 @@ Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& t
   RowEncoder encoder(to);
   std::vector<Datum> old_row;
   std::vector<Datum> new_row(to.columns().size());
-  kv::Batch write;
+  RowsWriter writer(context, db, txn, to, options.writes);
   std::string key, value;
   while (rest) {
     kv::Batch read;
@@ -149,12 +184,12 @@ Status RewriteRows(const runtime::Context& context, kv::Database& db, kv::Txn& t
             .WithFields(fields);
       }
       encoder.Encode(new_row, key, value);
-      write.Insert(key, value);
+      writer.Append(key, value);
     }
-    RETURN_IF_ERROR(WriteRows(context, db, txn, to, write, options.writes));
+    RETURN_IF_ERROR(writer.WriteBlock());
     rest = response.resume;
   }
-  return OkStatus();
+  return writer.Finish();
 }
 
 }  // namespace orrery::sql

@@ -12,7 +12,7 @@ struct RewriteOptions {
   // Where the new rows are written: through the transaction, or in short transactions of their own, which
   // is right only for a storage nobody can address before the schema change commits later.
   enum class Writes : uint8_t { kInTxn, kBeside } writes = Writes::kInTxn;
-  uint64_t batch_rows = 4096;
+  uint64_t batch_rows = 65536;
   uint64_t batch_bytes = uint64_t{4} << 20;
 };
 

@@ -53,9 +53,21 @@ CopyParser::CopyParser(CopyOptions options, std::vector<std::string> column_name
     : options_(std::move(options)), columns_(std::move(column_names)),
       header_done_(!options_.header && !options_.header_match) {}
 
+void CopyParser::Append(std::string_view bytes) {
+  if (position_ > 0) {
+    buffer_.erase(0, position_);
+    scanned_ -= std::min(scanned_, position_);
+    position_ = 0;
+  }
+  if (!ended_) buffer_.append(bytes);
+}
+
 size_t CopyParser::FindLineEnd(size_t& next) {
   const bool csv = options_.format == CopyFormat::kCsv;
-  if (scanned_ < position_) scanned_ = position_;
+  if (scanned_ <= position_) {
+    scanned_ = position_;
+    escaped_ = false;
+  }
   for (; scanned_ < buffer_.size(); ++scanned_) {
     char c = buffer_[scanned_];
     if (csv) {
@@ -69,6 +81,7 @@ size_t CopyParser::FindLineEnd(size_t& next) {
       if (in_quotes_) continue;
     } else if (c == '\\') {
       if (scanned_ + 1 >= buffer_.size() && !finished_) return std::string::npos;
+      escaped_ = true;
       ++scanned_;  // an escaped newline belongs to the value
       continue;
     }
@@ -87,39 +100,55 @@ size_t CopyParser::FindLineEnd(size_t& next) {
   return std::string::npos;
 }
 
-StatusOr<bool> CopyParser::NextRow(std::vector<std::optional<std::string>>& fields) {
-  while (!ended_) {
-    size_t next = 0;
-    size_t end = FindLineEnd(next);
-    if (end == std::string::npos) {
-      if (buffered_bytes() > kLineBytesMax) {
-        return Status(Code::kResourceExhausted, "54000", "COPY row is too long");
-      }
-      buffer_.erase(0, position_);
-      scanned_ -= std::min(scanned_, position_);
-      position_ = 0;
-      return false;
+// The next line of data or of the header; false: more bytes are needed, or the end.
+StatusOr<bool> CopyParser::NextLine(std::string_view& line) {
+  if (ended_) return false;
+  size_t next = 0;
+  size_t end = FindLineEnd(next);
+  if (end == std::string::npos) {
+    if (buffered_bytes() > kLineBytesMax) {
+      return Status(Code::kResourceExhausted, "54000", "COPY row is too long");
     }
-    std::string_view line = std::string_view(buffer_).substr(position_, end - position_);
-    position_ = next;
-    ++line_number_;
-    if (line == "\\.") {
-      ended_ = true;
-      break;
-    }
-    fields.clear();
-    bool csv = options_.format == CopyFormat::kCsv;
+    return false;
+  }
+  line = std::string_view(buffer_).substr(position_, end - position_);
+  position_ = next;
+  ++line_number_;
+  ended_ = line == "\\.";
+  return !ended_;
+}
+
+Status CopyParser::Split(std::string_view line, std::vector<CopyField>& fields) {
+  fields.clear();
+  if (columns_.empty() && line.empty()) return OkStatus();
+  char* const in_place = buffer_.data() + (line.data() - buffer_.data());
+  if (options_.format == CopyFormat::kCsv) return SplitCsv(in_place, line.size(), fields);
+  if (escaped_) {
+    SplitText(in_place, line.size(), fields);
+  } else {
+    SplitPlain(line, fields);
+  }
+  return OkStatus();
+}
+
+StatusOr<bool> CopyParser::NextRow(std::vector<CopyField>& fields) {
+  std::string_view line;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, NextLine(line));
+    if (!found) return false;
+    const bool csv = options_.format == CopyFormat::kCsv;
     if (!header_done_) {
       header_done_ = true;
       if (!options_.header_match) continue;
-      RETURN_IF_ERROR(csv ? SplitCsv(line, fields) : SplitText(line, fields));
+      RETURN_IF_ERROR(Split(line, fields));
       RETURN_IF_ERROR(CheckHeader(fields));
       continue;
     }
     if (csv && in_quotes_) return BadFile("unterminated CSV quoted field");
-    RETURN_IF_ERROR(csv ? SplitCsv(line, fields) : SplitText(line, fields));
-    for (const std::optional<std::string>& field : fields) {
-      if (field) RETURN_IF_ERROR(CheckText(*field));
+    RETURN_IF_ERROR(CheckText(line));
+    RETURN_IF_ERROR(Split(line, fields));
+    if (escaped_) {  // a sequence may have made any bytes
+      for (const CopyField& field : fields) RETURN_IF_ERROR(CheckText(field.text));
     }
     if (fields.size() > columns_.size()) return BadFile("extra data after last expected column");
     if (fields.size() < columns_.size()) {
@@ -127,81 +156,85 @@ StatusOr<bool> CopyParser::NextRow(std::vector<std::optional<std::string>>& fiel
     }
     return true;
   }
-  buffer_.clear();
-  position_ = scanned_ = 0;
-  return false;
 }
 
-Status CopyParser::SplitText(std::string_view line, std::vector<std::optional<std::string>>& fields) const {
-  if (columns_.empty() && line.empty()) return OkStatus();
-  size_t start = 0;
-  std::string value;
-  for (size_t i = 0;; ++i) {
-    if (i < line.size() && line[i] != options_.delimiter) {
-      if (line[i] == '\\' && i + 1 < line.size()) {
-        ++i;
-        value += Unescape(line, i);
-      } else {
-        value += line[i];
-      }
-      continue;
-    }
-    // NULL's mark is compared before backslashes are taken off.
-    std::string_view raw = line.substr(start, std::min(i, line.size()) - start);
-    if (raw == options_.null_text) {
-      fields.emplace_back();
-      value.clear();
-    } else {
-      fields.emplace_back(std::exchange(value, ""));
-    }
-    if (i >= line.size()) return OkStatus();
-    start = i + 1;
+void CopyParser::SplitPlain(std::string_view line, std::vector<CopyField>& fields) const {
+  while (true) {
+    const size_t end = line.find(options_.delimiter);
+    const std::string_view text = line.substr(0, end);
+    const bool is_null = text == options_.null_text;
+    fields.push_back({is_null ? std::string_view() : text, is_null});
+    if (end == std::string_view::npos) return;
+    line.remove_prefix(end + 1);
   }
 }
 
-Status CopyParser::SplitCsv(std::string_view line, std::vector<std::optional<std::string>>& fields) const {
-  if (columns_.empty() && line.empty()) return OkStatus();
-  std::string value;
-  bool quoted = false;      // some part of the field was
+void CopyParser::SplitText(char* line, size_t size, std::vector<CopyField>& fields) const {
+  const std::string_view all(line, size);
+  size_t start = 0;
+  size_t out = 0;  // end of the field's text in its place
+  // NULL's mark is compared before backslashes are taken off.
+  bool begins_null = all.starts_with(options_.null_text);
+  for (size_t i = 0;; ++i) {
+    if (i < size && line[i] != options_.delimiter) {
+      if (line[i] == '\\' && i + 1 < size) {
+        ++i;
+        line[out++] = Unescape(all, i);
+      } else {
+        line[out++] = line[i];
+      }
+      continue;
+    }
+    const bool is_null = begins_null && i - start == options_.null_text.size();
+    fields.push_back({is_null ? std::string_view() : all.substr(start, out - start), is_null});
+    if (i >= size) return;
+    start = out = i + 1;
+    begins_null = all.substr(start).starts_with(options_.null_text);
+  }
+}
+
+Status CopyParser::SplitCsv(char* line, size_t size, std::vector<CopyField>& fields) const {
+  const std::string_view all(line, size);
+  size_t start = 0;
+  size_t out = 0;
+  bool quoted = false;  // some part of the field was
   bool in_quotes = false;
   for (size_t i = 0;; ++i) {
-    if (i < line.size() && (in_quotes || line[i] != options_.delimiter)) {
+    if (i < size && (in_quotes || line[i] != options_.delimiter)) {
       char c = line[i];
-      if (in_quotes && c == options_.escape && i + 1 < line.size() &&
+      if (in_quotes && c == options_.escape && i + 1 < size &&
           (line[i + 1] == options_.quote || line[i + 1] == options_.escape)) {
-        value += line[++i];
+        line[out++] = line[++i];
       } else if (c == options_.quote) {
         in_quotes = !in_quotes;
         quoted = true;
       } else {
-        value += c;
+        line[out++] = c;
       }
       continue;
     }
     if (in_quotes) return BadFile("unterminated CSV quoted field");
-    size_t column = fields.size();
-    bool is_null = value == options_.null_text &&
-                   (quoted ? Contains(options_.force_null, column) : !Contains(options_.force_not_null, column));
-    if (is_null) {
-      fields.emplace_back();
-      value.clear();
-    } else {
-      fields.emplace_back(std::exchange(value, ""));
-    }
+    const size_t column = fields.size();
+    const std::string_view text = all.substr(start, out - start);
+    const bool is_null = text == options_.null_text &&
+                         (quoted ? Contains(options_.force_null, column) : !Contains(options_.force_not_null, column));
+    fields.push_back({is_null ? std::string_view() : text, is_null});
     quoted = false;
-    if (i >= line.size()) return OkStatus();
+    if (i >= size) return OkStatus();
+    start = out = i + 1;
   }
 }
 
-Status CopyParser::CheckHeader(const std::vector<std::optional<std::string>>& fields) const {
+Status CopyParser::CheckHeader(const std::vector<CopyField>& fields) const {
   if (fields.size() != columns_.size()) {
     return BadFile("wrong number of fields in header line: got " + std::to_string(fields.size()) + ", expected " +
                    std::to_string(columns_.size()));
   }
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i] == columns_[i]) continue;
-    return BadFile("column name mismatch in header line field " + std::to_string(i + 1) + ": got " +
-                   (fields[i] ? "\"" + *fields[i] + "\"" : "null value (\"" + options_.null_text + "\")") +
+    if (!fields[i].is_null && fields[i].text == columns_[i]) continue;
+    const std::string got = fields[i].is_null ? "null value (\"" + options_.null_text + "\")"
+                                              : "\"" + std::string(fields[i].text) + "\"";
+    return BadFile("column name mismatch in header line field " + std::to_string(i + 1) + ": got " + got +
                    ", expected \"" + columns_[i] + "\"");
   }
   return OkStatus();
@@ -236,6 +269,10 @@ void CopyFormatter::AppendRow(std::span<const Datum> row, const FormatContext& f
       out += options_.null_text;
       continue;
     }
+    if (options_.format != CopyFormat::kCsv && IsStringType(types_[i].oid) && row[i].kind() == Datum::Kind::kBytes) {
+      AppendTextValue(row[i].as_bytes(), out);
+      continue;
+    }
     text.clear();
     AppendText(types_[i].oid, row[i], format, text);
     if (options_.format == CopyFormat::kCsv) {
@@ -264,7 +301,12 @@ void CopyFormatter::AppendCsvValue(std::string_view text, bool force_quote, bool
 }
 
 void CopyFormatter::AppendTextValue(std::string_view text, std::string& out) const {
-  for (char c : text) {
+  size_t copied = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (uint8_t(c) >= 0x20 && c != '\\' && c != options_.delimiter) continue;  // nearly all
+    out.append(text.substr(copied, i - copied));
+    copied = i + 1;
     switch (c) {
       case '\b': out += "\\b"; break;
       case '\f': out += "\\f"; break;
@@ -278,6 +320,7 @@ void CopyFormatter::AppendTextValue(std::string_view text, std::string& out) con
         out += c;
     }
   }
+  out.append(text.substr(copied));
 }
 
 }  // namespace orrery::sql

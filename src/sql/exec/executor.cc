@@ -88,6 +88,18 @@ bool ChangesData(PhysicalKind kind) {
   }
 }
 
+// One scan is all that reads: no other operator uses the transaction, and no function (those of the catalog may).
+bool IsOneScan(const PhysicalPlan& plan) {
+  const PhysicalNode* at = plan.root.get();
+  if (at->kind == PhysicalKind::kProject) {
+    for (const ExprPtr& expr : at->As<PhysicalProject>().exprs) {
+      if (expr->kind != Expr::Kind::kSlot) return false;
+    }
+    at = at->inputs[0].get();
+  }
+  return at->kind == PhysicalKind::kScan && !at->As<PhysicalScan>().filter && plan.subplans.empty();
+}
+
 // Answers subquery expressions by running their subplans, once for all rows where nothing varies.
 class Subplans final : public SubplanRunner {
  public:
@@ -257,6 +269,7 @@ class Execution::Impl {
   Impl(ExecutablePlanPtr plan, ExecEnv& env, Analyze analyze)
       : plan_(std::move(plan)), state_(env, *plan_->plan, &subplans_),
         builder_(*plan_, analyze == Analyze::kOn ? &counters_ : nullptr) {
+    state_.reads_ahead = env.read_ahead == ReadAhead::kAllowed && IsOneScan(*plan_->plan);
     root_ = builder_.Build(*plan_->plan->root);
     subplans_.Start(state_, builder_);
   }

@@ -29,8 +29,7 @@ class PendingWrites {
   bool full() const { return batch_.requests.size() >= kBatchRequestsMax || bytes_ >= kBatchBytesMax; }
   Status Flush(ExecState& state, const TableWriter& writer) {
     if (batch_.requests.empty()) return OkStatus();
-    Status status = state.env.insert_rows ? state.env.insert_rows(*state.context, batch_)
-                                          : SendKv(*state.context, state.env, batch_, &writer.table());
+    Status status = SendKv(*state.context, state.env, batch_, &writer.table());
     batch_.Clear();
     bytes_ = 0;
     return writer.ConvertError(status, state.env);
@@ -156,6 +155,7 @@ class InsertOperator final : public ModifyOperator {
  protected:
   Status ModifyBatch(ExecState& state, RowBatch& in, RowBatch& out) override {
     if (resolver_) return Upsert(state, in, out);
+    if (state.env.loaded_rows != nullptr) return Load(state, in, *state.env.loaded_rows);
     for (size_t i = 0; i < in.count(); ++i) {
       RETURN_IF_ERROR(writer_.Complete(state.env, state.expr, in.row(i)));
       writes_.Insert(writer_.Key(in.row(i)), writer_.Value(in.row(i)));
@@ -165,6 +165,19 @@ class InsertOperator final : public ModifyOperator {
   }
 
  private:
+  Status Load(ExecState& state, RowBatch& in, kv::LoadedRows& rows) {
+    for (size_t i = 0; i < in.count(); ++i) {
+      RETURN_IF_ERROR(writer_.Complete(state.env, state.expr, in.row(i)));
+      key_.clear();
+      value_.clear();
+      writer_.AppendKey(in.row(i), key_);
+      writer_.AppendValue(in.row(i), value_);
+      rows.Append(key_, value_);
+    }
+    state.rows_changed += in.count();
+    return OkStatus();
+  }
+
   Status Upsert(ExecState& state, RowBatch& in, RowBatch& out) {
     std::vector<std::vector<Datum>> rows;
     for (size_t i = 0; i < in.count(); ++i) {
@@ -180,6 +193,8 @@ class InsertOperator final : public ModifyOperator {
   }
 
   std::optional<ConflictResolver> resolver_;
+  std::string key_;
+  std::string value_;
 };
 
 class UpdateOperator final : public ModifyOperator {
@@ -250,6 +265,32 @@ class DeleteOperator final : public ModifyOperator {
 };
 
 }  // namespace
+
+bool MakesRowsAlone(const ExecutablePlan& executable) {
+  const PhysicalPlan& plan = PlanOf(executable);
+  if (plan.root->kind != PhysicalKind::kInsert || !plan.subplans.empty()) return false;
+  if (!plan.root->As<PhysicalInsert>().checks.empty()) return false;
+  const PhysicalNode* input = plan.root->inputs[0].get();
+  if (input->kind == PhysicalKind::kProject) {
+    for (const ExprPtr& expr : input->As<PhysicalProject>().exprs) {
+      if (expr->kind != Expr::Kind::kSlot && expr->kind != Expr::Kind::kConstant) return false;
+    }
+    input = input->inputs[0].get();
+  }
+  return input->kind == PhysicalKind::kExternal;
+}
+
+// Few rows one by one, so that they may wait in the transaction's write buffer; many as one request.
+Status InsertRows(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, const Table& table, KvBlock rows) {
+  constexpr uint64_t kManyRows = 1024;
+  kv::Batch batch;
+  if (rows.count() >= kManyRows) {
+    batch.InsertMany(std::move(rows));
+  } else {
+    for (auto row = rows.Begin(); row.Next();) batch.Insert(row.key(), row.value());
+  }
+  return SendInTxn(context, txn, lock_timeout, batch, &table);
+}
 
 OperatorPtr MakeInsert(const PhysicalInsert& node, OperatorPtr input) {
   return std::make_unique<InsertOperator>(node, std::move(input));

@@ -27,6 +27,7 @@ struct ExecState {
   std::vector<Datum> variables;
   ExprEnv expr;
   uint64_t rows_changed = 0;  // by the root, if it changes data
+  bool reads_ahead = false;   // one scan is all that reads, and it is read to its end
 
   ExecState(ExecEnv& e, const PhysicalPlan& p, SubplanRunner* subplans)
       : env(e), plan(p), variables(p.variable_count),
@@ -39,6 +40,8 @@ struct ExecState {
 
 // The same for callers without an ExecState.
 Status SendKv(const runtime::Context& context, ExecEnv& env, kv::Batch& batch, const Table* table);
+Status SendInTxn(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, kv::Batch& batch,
+                 const Table* table);
 
 class RowOperator {
  public:

@@ -4,6 +4,8 @@
 
 #include "absl/container/inlined_vector.h"
 #include "orrery/kv/api/errors.h"
+#include "orrery/runtime/runtime.h"
+#include "orrery/runtime/scheduler.h"
 #include "orrery/sql/exec/kv_errors.h"
 #include "orrery/sql/types/array.h"
 #include "sql/exec/operator.h"
@@ -32,8 +34,13 @@ kv::WaitPolicy KvWait(RowWait wait) {
 
 Status SendKv(const runtime::Context& context, ExecEnv& env, kv::Batch& batch, const Table* table) {
   if (env.txn == nullptr) return ToSqlError(env.database.Read(context, batch), table);
-  if (env.lock_timeout == Duration::zero()) return ToSqlError(env.txn->Run(context, batch), table);
-  Status status = env.txn->Run(context.WithTimeout(env.lock_timeout), batch);
+  return SendInTxn(context, *env.txn, env.lock_timeout, batch, table);
+}
+
+Status SendInTxn(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, kv::Batch& batch,
+                 const Table* table) {
+  if (lock_timeout == Duration::zero()) return ToSqlError(txn.Run(context, batch), table);
+  Status status = txn.Run(context.WithTimeout(lock_timeout), batch);
   if (status.code() == Code::kDeadlineExceeded && context.Check().ok()) {
     return {Code::kAborted, "55P03", "canceling statement due to lock timeout"};
   }
@@ -47,7 +54,8 @@ Status ExecState::RunKv(kv::Batch& batch, const Table* table) const {
 namespace {
 
 constexpr uint64_t kFirstPageRows = 128;
-constexpr uint64_t kPageRowsMax = RowBatch::kRowsMax;
+constexpr uint64_t kPageRowsMax = 8 * RowBatch::kRowsMax;
+constexpr uint64_t kPageBytesMax = uint64_t{2} << 20;
 
 Status AnnotateMalformed(const Table& table) {
   return DataLossError("malformed scan result of table \"" + table.name() + "\"");
@@ -106,14 +114,46 @@ Status FinishPage(ExecState& state, const PhysicalTableLeaf& node, const RowRead
   return LockRows(state, node, reader, keys, out);
 }
 
+// A page on its way while the one before it is used. Its task is the only user of the transaction until Take.
+class PageAhead {
+ public:
+  PageAhead(const ExecState& state, kv::Batch batch, const Table& table)
+      : batch_(std::move(batch)),
+        task_(state.context->runtime().scheduler().Spawn(
+            *state.context, {.name = "read ahead"}, [this, &env = state.env, &table](const runtime::Context& context) {
+              status_ = SendKv(context, env, batch_, &table);
+            })) {}
+  ~PageAhead() { Join(); }
+  PageAhead(const PageAhead&) = delete;
+  PageAhead& operator=(const PageAhead&) = delete;
+
+  StatusOr<kv::Batch> Take() {
+    Join();
+    RETURN_IF_ERROR(status_);
+    return std::move(batch_);
+  }
+
+ private:
+  void Join() {
+    if (task_) task_->Join();
+    task_.reset();
+  }
+
+  kv::Batch batch_;
+  Status status_;
+  std::unique_ptr<runtime::Task> task_;
+};
+
 class ScanOperator final : public RowOperator {
  public:
   ScanOperator(const PhysicalScan& node, const RowReader& reader) : node_(node), reader_(reader) {}
   bool CellsLiveWithPins() const override { return true; }
 
   Status Open(ExecState& state) override {
+    ahead_.reset();
+    page_.reset();
     page_rows_ = kFirstPageRows;
-    if (node_.row_hint && !node_.filter) page_rows_ = std::clamp<uint64_t>(*node_.row_hint, 1, kPageRowsMax);
+    if (node_.row_hint && !node_.filter) page_rows_ = std::clamp<uint64_t>(*node_.row_hint, 1, RowBatch::kRowsMax);
     rest_.emplace();
     bool possible = true;
     RETURN_IF_ERROR(ComputeSpan(state, *rest_, possible));
@@ -123,30 +163,59 @@ class ScanOperator final : public RowOperator {
 
   Status Next(ExecState& state, RowBatch& out) override {
     out.Reset(node_.ordinals.size());
-    while (out.empty() && rest_) {
+    while (out.empty() && (page_ || rest_)) {
       out.Reset(node_.ordinals.size());
-      RETURN_IF_ERROR(ReadPage(state, out));
+      if (!page_) RETURN_IF_ERROR(ReadPage(state));
+      RETURN_IF_ERROR(TakeRows(state, out));
     }
     return OkStatus();
   }
 
  private:
-  Status ReadPage(ExecState& state, RowBatch& out) {
+  bool locks() const { return node_.lock.strength != RowLock::kNone; }
+
+  kv::Batch NextPage() const {
     kv::Batch batch;
     batch.max_keys = page_rows_;
+    batch.max_bytes = kPageBytesMax;
     batch.Scan(*rest_, node_.reverse ? kv::Direction::kReverse : kv::Direction::kForward);
-    RETURN_IF_ERROR(state.RunKv(batch, node_.table.get()));
-    page_rows_ = std::min(page_rows_ * 4, kPageRowsMax);
-    auto page = std::make_shared<kv::ScanResponse>(std::get<kv::ScanResponse>(std::move(batch.responses[0])));
+    return batch;
+  }
+
+  Status ReadPage(ExecState& state) {
+    kv::Batch batch;
+    if (ahead_) {
+      ASSIGN_OR_RETURN(batch, ahead_->Take());
+      ahead_.reset();
+    } else {
+      batch = NextPage();
+      RETURN_IF_ERROR(state.RunKv(batch, node_.table.get()));
+    }
+    page_ = std::make_shared<kv::ScanResponse>(std::get<kv::ScanResponse>(std::move(batch.responses[0])));
+    cursor_.emplace(page_->rows.Begin());
+    rest_ = page_->resume;
+    // Rows are locked a batch at a time: no more are read than that.
+    page_rows_ = std::min(page_rows_ * 4, locks() ? RowBatch::kRowsMax : kPageRowsMax);
+    if (rest_ && state.reads_ahead && !locks() && page_rows_ == kPageRowsMax) {
+      ahead_ = std::make_unique<PageAhead>(state, NextPage(), *node_.table);
+    }
+    return OkStatus();
+  }
+
+  // The next rows of the page, which goes with the last of them.
+  Status TakeRows(ExecState& state, RowBatch& out) {
+    const std::shared_ptr<kv::ScanResponse> page = page_;
     out.Pin(page, page->rows.bytes());
     std::vector<std::string_view> keys;
-    auto cursor = page->rows.Begin();
-    while (cursor.Next()) {
-      RETURN_IF_ERROR(reader_.Read(cursor.key(), cursor.value(), out.AddRow()));
-      if (node_.lock.strength != RowLock::kNone) keys.push_back(cursor.key());
+    while (!out.full()) {
+      if (!cursor_->Next()) {
+        page_.reset();
+        break;
+      }
+      RETURN_IF_ERROR(reader_.Read(cursor_->key(), cursor_->value(), out.AddRow()));
+      if (locks()) keys.push_back(cursor_->key());
     }
-    if (cursor.malformed()) return AnnotateMalformed(*node_.table);
-    rest_ = page->resume;
+    if (cursor_->malformed()) return AnnotateMalformed(*node_.table);
     return FinishPage(state, node_, reader_, keys, out);
   }
 
@@ -202,7 +271,10 @@ class ScanOperator final : public RowOperator {
   const PhysicalScan& node_;
   const RowReader& reader_;
   uint64_t page_rows_ = kFirstPageRows;
-  std::optional<kv::Span> rest_;
+  std::optional<kv::Span> rest_;  // behind the page, and the one ahead
+  std::shared_ptr<kv::ScanResponse> page_;
+  std::optional<KvBlock::Cursor> cursor_;
+  std::unique_ptr<PageAhead> ahead_;
 };
 
 class KeyLookupOperator final : public RowOperator {

@@ -7,6 +7,13 @@
 
 namespace orrery::sql {
 
+Status InsertError(const Status& status, const Table& table, const FormatContext& format) {
+  if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) {
+    return UniqueViolation(table, failed->key, format);
+  }
+  return ToSqlError(status, &table);
+}
+
 std::string TableWriter::FailingRow(const ExecEnv& env, std::span<const Datum> row) const {
   std::string out = "Failing row contains (";
   bool first = true;
@@ -81,10 +88,7 @@ std::string TableWriter::Value(std::span<const Datum> row) const {
 }
 
 Status TableWriter::ConvertError(const Status& status, const ExecEnv& env) const {
-  if (const auto* failed = kv::GetError<kv::ConditionFailedError>(status)) {
-    return UniqueViolation(table_, failed->key, env.eval.format);
-  }
-  return ToSqlError(status, &table_);
+  return InsertError(status, table_, env.eval.format);
 }
 
 Status ConflictResolver::Resolve(ExecEnv& env, ExprEnv& expr, const std::vector<std::vector<Datum>>& rows,

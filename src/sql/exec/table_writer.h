@@ -27,6 +27,8 @@ class TableWriter {
   Status Complete(ExecEnv& env, ExprEnv& expr, std::span<Datum> row) const;
   // The key is a hidden row id: each row inserted has a new one.
   bool has_fresh_keys() const { return table_.descriptor.primary_key_name.empty(); }
+  void AppendKey(std::span<const Datum> row, std::string& key) const { rows_.AppendKey(row, key); }
+  void AppendValue(std::span<const Datum> row, std::string& value) const { rows_.AppendValue(row, value); }
   std::string Key(std::span<const Datum> row) const;
   std::string Value(std::span<const Datum> row) const;
   // 23505 in place of ConditionFailedError; anything else as ToSqlError has it.

@@ -16,6 +16,7 @@ enum class Phase : uint8_t {
 };
 
 constexpr size_t kKeptBytes = 16 << 10;  // of a buffer, while the client is silent
+constexpr size_t kCopyBytes = 64 << 10;  // of CopyData messages, most of which are one line, for the session at once
 
 Status ProtocolViolation(std::string_view message) { return {Code::kInvalidArgument, "08P01", message}; }
 
@@ -76,6 +77,7 @@ class Connection::Impl {
   void OpenSession(const runtime::Context& context, StartupPacket packet);
   void HandleMessage(const runtime::Context& context, const MessageReader::Message& message);
   void HandleCopyMessage(const runtime::Context& context, const MessageReader::Message& message);
+  Status PassCopyData(const runtime::Context& context);
   void HandleQuery(const runtime::Context& context, std::string_view body);
   Status HandleExtended(const runtime::Context& context, char type, std::string_view body);
   Status HandleParse(const runtime::Context& context, std::string_view body);
@@ -96,6 +98,7 @@ class Connection::Impl {
   MessageSink sink_;
   std::unique_ptr<ClientSession> session_;
   Phase phase_ = Phase::kStartup;
+  std::string copy_data_;  // not yet given to the session
   BindMessage bind_;  // kept for its vectors' memory
 };
 
@@ -250,20 +253,31 @@ void Connection::Impl::HandleSync(const runtime::Context& context) {
   ReadyForQuery();
 }
 
+Status Connection::Impl::PassCopyData(const runtime::Context& context) {
+  const Status status = copy_data_.empty() ? OkStatus() : session_->CopyData(context, copy_data_);
+  copy_data_.clear();
+  return status;
+}
+
 void Connection::Impl::HandleCopyMessage(const runtime::Context& context, const MessageReader::Message& message) {
   const bool simple = phase_ == Phase::kCopyInSimple;
   Status error;
   switch (message.type) {
     case 'd':
       if (message.too_long) {
+        copy_data_.clear();
         error = session_->CopyFail(context, "CopyData message exceeds the server's limit")
                     .WithSqlState("54000");
       } else {
-        error = session_->CopyData(context, message.body);
+        copy_data_.append(message.body);
+        if (copy_data_.size() >= kCopyBytes) error = PassCopyData(context);
       }
       if (error.ok()) return;
       break;
     case 'c': {
+      error = PassCopyData(context);
+      if (!error.ok()) break;
+      copy_data_ = std::string();
       auto progress = session_->CopyDone(context, sink_);
       if (simple) return FinishSimple(std::move(progress));
       if (progress.ok()) {
@@ -274,6 +288,7 @@ void Connection::Impl::HandleCopyMessage(const runtime::Context& context, const 
       break;
     }
     case 'f': {
+      copy_data_.clear();
       FieldReader in(message.body);
       error = session_->CopyFail(context, in.String());
       break;
@@ -282,6 +297,7 @@ void Connection::Impl::HandleCopyMessage(const runtime::Context& context, const 
     case 'S':
       return;  // allowed while copying and without meaning there (PostgreSQL: CopyGetData)
     default:
+      copy_data_.clear();
       (void)session_->CopyFail(context, "");
       error = ProtocolViolation("unexpected message type 0x" + std::string(1, "0123456789ABCDEF"[uint8_t(message.type) >> 4]) +
                                 std::string(1, "0123456789ABCDEF"[uint8_t(message.type) & 15]) +

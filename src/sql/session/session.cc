@@ -59,6 +59,7 @@ Session::Session(SharedSessions& shared, std::shared_ptr<CancelSlot> slot, const
 }
 
 Session::~Session() {
+  copy_in_.reset();  // its loader may be using the transaction
   portals_.clear();
   if (transaction_.txn) (void)transaction_.txn->Rollback(context_.Detached());
   if (transaction_.catalog) transaction_.catalog->OnRolledBack(transaction_.rollback_end());

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -120,9 +119,11 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   struct CopyIn {
     CompiledStatementPtr compiled;
     std::unique_ptr<CopyParser> parser;
-    std::deque<std::vector<Datum>> rows;
-    bool beside = false;  // rows go in beside the transaction (docs/design/bulk_load.md)
-    uint64_t row_bytes = 0;
+    std::vector<CopyField> fields;        // of the present row
+    kv::LoadedRows rows;                  // encoded, not yet written
+    bool beside = false;                  // rows go in beside the transaction (docs/design/bulk_load.md)
+    bool pipelined = false;               // blocks are written while the next rows come
+    std::unique_ptr<kv::Loader> loader;   // once they are many
     uint64_t row_count = 0;
   };
   enum class Commit : uint8_t { kWithStatement, kLater };
@@ -190,10 +191,15 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   // session_copy.cc
   StatusOr<Progress> StartCopy(const CompiledStatementPtr& compiled, Commit commit, ResultSink& sink);
   Status RunCopyOut(const CompiledStatement& compiled, const BoundCopy& copy, Commit commit, ResultSink& sink);
-  Status ParseCopyRows();
-  Status FlushCopyRows();
+  Status ReadCopyRows();
+  Status RunCopyRows(bool& more);
+  StatusOr<bool> ReadCopyRow(const BoundCopy& copy, std::span<Datum> row);
+  Status WriteCopyRows();
+  kv::Loader::WriteBlock CopyBlockWriter();
+  Status FinishCopyRows();
+  const Table& CopyTable() const;
   bool MayCopyBeside(const Table& table) const;
-  Status CopyError(const Status& status, const BoundCopy& copy, int column, const std::string* value) const;
+  Status CopyError(const Status& status, const BoundCopy& copy, int column, const CopyField* value) const;
 
   // SessionInfo
   std::string_view current_user() const override { return user_; }

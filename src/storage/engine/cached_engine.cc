@@ -259,6 +259,29 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
   return status;
 }
 
+// Of scans, what lies between the first row and the last is forgotten: they would be many insertions into blocks that
+// nobody reads while a load goes on.
+Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) {
+  ORRERY_ASSERT(rows.IsLoad() && !rows.has_newest_versions(), "rows that are ingested promise nothing");
+  ShardSet shards;
+  BeginWrite(rows, shards);
+  if (shards.shards.none()) return base_.Ingest(rows, std::move(prepared));
+  WriteBatch interval;
+  std::string_view first;
+  std::string_view last;
+  rows.ForEach([&](const WriteBatch::Op& op) {
+    if (first.empty()) first = op.key;
+    last = op.key;
+  });
+  const std::string_view prefix = PrefixOf(first);
+  interval.DeleteRange(ColumnFamily::kMvcc, prefix.empty() ? first : prefix, std::string(last) + '\0');
+  const uint64_t began = scans_->BeginWrite();
+  const Status status = base_.Ingest(rows, std::move(prepared));
+  EndWrite(rows, shards, status.ok());
+  scans_->EndWrite(began, interval, ScanCache::Outcome::kUnknown);
+  return status;
+}
+
 NewestEntries::Walked CachedEngine::Walk(std::string_view lower, std::string_view upper, Visitor& visitor) const {
   return scans_->Walk(lower, upper, visitor);
 }
@@ -271,7 +294,7 @@ void CachedEngine::EndLearning(uint64_t ticket, std::string_view upper, const En
 
 void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
   batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf != ColumnFamily::kMvcc) return;
+    if (op.cf != ColumnFamily::kMvcc || shards.shards.all()) return;
     if (op.kind == WriteBatch::OpKind::kDeleteRange) {
       shards.shards.set();
     } else if (const auto prefix = PrefixOf(op.key); !prefix.empty()) {

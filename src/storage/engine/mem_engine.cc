@@ -32,6 +32,11 @@ struct Undo {
   std::string key;
   std::optional<std::string> old_value;
 };
+// What one write has replaced; of an ingested one also what it has put, which a crash does not take away.
+struct Unsynced {
+  std::vector<Undo> undo;
+  WriteBatch ingested;
+};
 
 }  // namespace
 
@@ -44,7 +49,7 @@ class MemEngine::Impl {
   uint64_t sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   std::multiset<uint64_t> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<ColumnFamily, std::string>> dirty_ ABSL_GUARDED_BY(mutex_);  // to tidy afterwards
-  std::deque<std::vector<Undo>> unsynced_ ABSL_GUARDED_BY(mutex_);                   // oldest first
+  std::deque<Unsynced> unsynced_ ABSL_GUARDED_BY(mutex_);                            // oldest first
   Status write_error_ ABSL_GUARDED_BY(mutex_);
   Status space_ ABSL_GUARDED_BY(mutex_);
 
@@ -105,7 +110,7 @@ class MemEngine::Impl {
         it = DeleteLocked(op.cf, it, undo);
       }
     });
-    unsynced_.push_back(std::move(undo));
+    unsynced_.push_back({std::move(undo), {}});
   }
 
   void TidyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -298,6 +303,16 @@ Status MemEngine::Write(const WriteBatch& batch, SyncMode sync) {
   return OkStatus();
 }
 
+Status MemEngine::Ingest(const WriteBatch& batch, std::unique_ptr<PreparedLoad>) {
+  ORRERY_ASSERT(batch.IsLoad(), "a load is of new versions in the order of their keys");
+  runtime::MutexLock lock(impl_->mutex_);
+  RETURN_IF_ERROR(impl_->write_error_);
+  if (batch.empty()) return OkStatus();
+  impl_->ApplyLocked(batch);
+  impl_->unsynced_.back().ingested.Append(batch);
+  return OkStatus();
+}
+
 Status MemEngine::CheckSpace() const {
   runtime::MutexLock lock(impl_->mutex_);
   return impl_->space_;
@@ -338,7 +353,7 @@ MemEngineImage MemEngine::CrashImage(const CrashPolicy& policy) const {
     kept = Hash64("mem_engine crash", policy.seed) % (unsynced + 1);
   }
   for (uint64_t i = unsynced; i > kept; --i) {
-    const std::vector<Undo>& undo = impl_->unsynced_[i - 1];
+    const std::vector<Undo>& undo = impl_->unsynced_[i - 1].undo;
     for (auto record = undo.rbegin(); record != undo.rend(); ++record) {
       auto& family = image.families[size_t(record->cf)];
       if (record->old_value) {
@@ -347,6 +362,11 @@ MemEngineImage MemEngine::CrashImage(const CrashPolicy& policy) const {
         family.erase(record->key);
       }
     }
+  }
+  for (uint64_t i = kept; i < unsynced; ++i) {
+    impl_->unsynced_[i].ingested.ForEach([&](const WriteBatch::Op& op) {
+      image.families[size_t(op.cf)].insert_or_assign(std::string(op.key), std::string(op.value));
+    });
   }
   image.sequence = impl_->sequence_ - (unsynced - kept);
   return image;

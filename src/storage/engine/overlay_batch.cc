@@ -16,6 +16,12 @@ StatusOr<std::optional<std::string>> Reader::Get(ColumnFamily cf, std::string_vi
   return std::optional<std::string>(std::move(value));
 }
 
+// An engine that has no better way.
+StatusOr<std::unique_ptr<PreparedLoad>> Engine::PrepareLoad(const WriteBatch&) {
+  return std::make_unique<PreparedLoad>();
+}
+Status Engine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad>) { return Write(rows, SyncMode::kSync); }
+
 namespace {
 struct Entry {
   bool deleted = false;

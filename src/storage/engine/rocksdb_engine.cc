@@ -11,6 +11,7 @@
 #include "orrery/runtime/sync.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/listener.h"
+#include "rocksdb/sst_file_writer.h"
 #include "rocksdb/write_batch.h"
 #include "storage/engine/key_index.h"
 #include "storage/engine/log_files.h"
@@ -178,6 +179,18 @@ class NoEntries final : public Iterator {
   Status status() const override { return OkStatus(); }
 };
 
+// A table file beside the store's own; its name is gone once the store has taken it in.
+class LoadFile final : public PreparedLoad {
+ public:
+  LoadFile(rocksdb::Env& env, std::string path) : env_(env), path_(std::move(path)) {}
+  ~LoadFile() override { (void)env_.DeleteFile(path_).ok(); }
+  const std::string& path() const { return path_; }
+
+ private:
+  rocksdb::Env& env_;
+  const std::string path_;
+};
+
 class RocksDbEngineImpl;
 
 class RocksSnapshot final : public EngineSnapshot {
@@ -222,6 +235,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
     db_.reset(db);
     default_family_.reset(handles[0]);
     for (size_t i = 0; i < kColumnFamilyCount; ++i) families_[i].reset(handles[i + 1]);
+    RETURN_IF_ERROR(ClearLoads());
     RETURN_IF_ERROR(LoadKeys(ColumnFamily::kLock));
     return LoadKeys(ColumnFamily::kState);
   }
@@ -275,6 +289,46 @@ class RocksDbEngineImpl : public RocksDbEngine {
     if (deletes_range) seekers_->Clear();
     if (deletes_indexed && written.ok()) NoteKeys(batch);
     return AfterWrite(written, "writing to the store");
+  }
+
+  StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows) override {
+    if (health_->refuses_writes()) return health_->error();
+    ORRERY_ASSERT(rows.IsLoad() && !rows.empty(), "a load is of new versions in the order of their keys");
+    auto* const family = Family(ColumnFamily::kMvcc);
+    const std::string path = LoadPath() + "/" + std::to_string(next_load_.fetch_add(1, std::memory_order_relaxed)) + ".sst";
+    auto file = std::make_unique<LoadFile>(*env_, path);
+    const runtime::KernelWait wait;
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(db_->GetDBOptions()), db_->GetOptions(family), family);
+    rocksdb::Status status = env_->CreateDirIfMissing(LoadPath());
+    if (status.ok()) status = writer.Open(path);
+    rows.ForEach([&](const WriteBatch::Op& op) {
+      if (status.ok()) status = writer.Put(ToSlice(op.key), ToSlice(op.value));
+    });
+    if (status.ok()) status = writer.Finish();
+    // A disk without room for it is no reason to stop: nothing has happened to the store yet.
+    if (status.IsNoSpace()) return FromRocks(status, "writing a load's file");
+    RETURN_IF_ERROR(AfterWrite(status, "writing a load's file"));
+    return std::unique_ptr<PreparedLoad>(std::move(file));
+  }
+
+  Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override {
+    if (health_->refuses_writes()) return health_->error();
+    if (!prepared) {
+      auto made = PrepareLoad(rows);
+      if (!made.ok()) {
+        health_->Fail(made.status());
+        return made.status();
+      }
+      prepared = std::move(*made);
+    }
+    rocksdb::IngestExternalFileOptions options;
+    options.move_files = true;
+    options.write_global_seqno = false;  // a file is never written again
+    const runtime::KernelWait wait;
+    const rocksdb::Status status = db_->IngestExternalFile(
+        Family(ColumnFamily::kMvcc), {static_cast<LoadFile&>(*prepared).path()}, options);
+    seekers_->Clear();
+    return AfterWrite(status, "taking a load's file in");
   }
 
   // A file system that cannot tell its free space never counts as full.
@@ -342,6 +396,18 @@ class RocksDbEngineImpl : public RocksDbEngine {
   void ReleaseSnapshot(const rocksdb::Snapshot* snapshot) const { db_->ReleaseSnapshot(snapshot); }
 
  private:
+  std::string LoadPath() const { return path_ + "/load"; }
+  // What an earlier life has prepared and not taken in.
+  Status ClearLoads() {
+    std::vector<std::string> files;
+    rocksdb::Status status = env_->GetChildren(LoadPath(), &files);
+    if (status.IsNotFound()) return OkStatus();
+    for (const std::string& file : files) {
+      if (status.ok() && file.ends_with(".sst")) status = env_->DeleteFile(LoadPath() + "/" + file);
+    }
+    return FromRocks(status, "clearing what was left of loads");
+  }
+
   KeyIndex* IndexOf(ColumnFamily cf) {
     return cf == ColumnFamily::kLock ? &locks_ : cf == ColumnFamily::kState ? &records_ : nullptr;
   }
@@ -441,6 +507,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   const uint64_t disk_reserve_bytes_;
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
+  std::atomic<uint64_t> next_load_{1};
   KeyIndex locks_;
   KeyIndex records_;  // of kState: transaction records, mostly, which nearly every commit looks for in vain
   std::unique_ptr<rocksdb::DB> db_;

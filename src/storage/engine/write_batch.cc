@@ -55,6 +55,16 @@ void WriteBatch::Clear() {
   op_count_ = 0;
 }
 
+bool WriteBatch::IsLoad() const {
+  std::string_view last;
+  bool fits = true;
+  ForEach([&](const Op& op) {
+    fits = fits && op.kind == OpKind::kPut && op.cf == ColumnFamily::kMvcc && op.key > last;
+    last = op.key;
+  });
+  return fits;
+}
+
 std::string WriteBatch::TakeBytes() && {
   op_count_ = 0;
   return std::exchange(bytes_, {});

@@ -10,6 +10,10 @@
 
 namespace orrery::storage::internal {
 
+inline constexpr char kIntentKeyByte = '\x01';  // of an intent's key, behind the prefix
+// Makes the bytes of one lock's record those of another lock with the same record.
+void MoveLockRecord(std::string_view to_lock_key, std::string& bytes);
+
 inline bool IsOwn(const TxnMeta* txn, const LockRecord& record) {
   return txn != nullptr && txn->id == record.txn.id;
 }

@@ -7,6 +7,7 @@
 #include "orrery/base/hash.h"
 #include "orrery/base/ordered_encoding.h"
 #include "orrery/base/wire.h"
+#include "storage/mvcc/internal.h"
 
 namespace orrery::storage {
 namespace {
@@ -15,7 +16,6 @@ constexpr char kEscape = '\0';
 constexpr char kEscapedZero = '\xFF';
 constexpr char kTerminator = '\x01';
 
-constexpr char kIntentByte = '\x01';
 constexpr char kExclusiveByte = '\x02';
 constexpr char kSharedByte = '\x03';
 
@@ -80,7 +80,7 @@ std::string VersionKey(std::string_view user_key, Timestamp ts) {
   return out;
 }
 
-std::string IntentKey(std::string_view user_key) { return KeyPrefix(user_key) + kIntentByte; }
+std::string IntentKey(std::string_view user_key) { return KeyPrefix(user_key) + internal::kIntentKeyByte; }
 std::string ExclusiveLockKey(std::string_view user_key) { return KeyPrefix(user_key) + kExclusiveByte; }
 std::string SharedLockKey(std::string_view user_key, std::string_view txn_id) {
   ORRERY_ASSERT(txn_id.size() == kTxnIdBytes, "a transaction id has 16 bytes");
@@ -147,8 +147,8 @@ bool DecodeLockKey(std::string_view engine_key, std::string& user_key, LockStren
     txn_id.assign(rest.substr(1));
     return txn_id.size() == kTxnIdBytes;
   }
-  strength = rest[0] == kIntentByte ? LockStrength::kIntent : LockStrength::kExclusive;
-  return rest.size() == 1 && (rest[0] == kIntentByte || rest[0] == kExclusiveByte);
+  strength = rest[0] == internal::kIntentKeyByte ? LockStrength::kIntent : LockStrength::kExclusive;
+  return rest.size() == 1 && (rest[0] == internal::kIntentKeyByte || rest[0] == kExclusiveByte);
 }
 
 EngineBounds BoundsOf(std::string_view start, std::string_view end) {
@@ -209,6 +209,8 @@ std::string EncodeLockRecord(std::string_view lock_key, const LockRecord& record
   SetChecksum(lock_key, out);
   return out;
 }
+
+void internal::MoveLockRecord(std::string_view to_lock_key, std::string& bytes) { SetChecksum(to_lock_key, bytes); }
 
 Status DecodeLockRecord(std::string_view lock_key, std::string_view bytes, LockRecord& record) {
   if (!TakeChecksum(lock_key, bytes) || !wire::Decode(bytes, record).ok()) return Damaged("lock", lock_key);

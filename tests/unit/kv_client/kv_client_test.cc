@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/client/span_set.h"
-#include "orrery/kv/client/run_alone.h"
+#include "orrery/kv/client/loader.h"
 #include "unit/kv_client/mini_server.h"
 
 namespace orrery::kv {
@@ -104,6 +104,41 @@ TEST_F(KvClientTest, RunAloneSpansRangesAndReportsADuplicate) {
   const Status status = RunAlone(context_, *db_, "load", again);
   ASSERT_NE(GetError<ConditionFailedError>(status), nullptr) << status.ToString();
   EXPECT_EQ(Committed("a") + Committed("b"), "1-");
+}
+
+TEST_F(KvClientTest, ManyRowsAreOneRequestOfOneTransaction) {
+  LoadedRows rows;
+  for (const char* key : {"b", "c", "a"}) rows.Append(K(key), std::string("row ") + key);
+  auto block = rows.Take();
+  ASSERT_TRUE(block.ok() && rows.empty());
+  ASSERT_TRUE(LoadAlone(context_, *db_, "load", std::move(*block)).ok());
+  EXPECT_EQ(cluster_.log.back(), "n1 r2 InsertMany EndTxn");
+  EXPECT_EQ(Committed("a") + Committed("c"), "row arow c");
+  EXPECT_EQ(cluster_.intent_count() + cluster_.record_count(), 0u);
+}
+
+TEST_F(KvClientTest, ManyRowsAreCutAtABorder) {
+  LoadedRows rows;
+  for (const char* key : {"a", "b", "y", "z"}) rows.Append(K(key), key);
+  ASSERT_TRUE(LoadAlone(context_, *db_, "load", rows.Take().value()).ok());
+  EXPECT_EQ(Committed("a") + Committed("b") + Committed("y") + Committed("z"), "abyz");
+  EXPECT_EQ(cluster_.intent_count(), 0u);
+  LoadedRows again;
+  for (const char* key : {"c", "x", "y"}) again.Append(K(key), "other");
+  const Status status = LoadAlone(context_, *db_, "load", again.Take().value());
+  const auto* failed = GetError<ConditionFailedError>(status);
+  ASSERT_NE(failed, nullptr) << status.ToString();
+  EXPECT_EQ(failed->key, K("y"));
+  EXPECT_EQ(Committed("c") + Committed("x") + Committed("y"), "--y");
+}
+
+TEST_F(KvClientTest, AKeyTwiceAmongLoadedRowsIsTold) {
+  LoadedRows rows;
+  for (const char* key : {"b", "a", "b"}) rows.Append(K(key), key);
+  const auto taken = rows.Take();
+  ASSERT_NE(GetError<ConditionFailedError>(taken.status()), nullptr);
+  EXPECT_EQ(GetError<ConditionFailedError>(taken.status())->key, K("b"));
+  EXPECT_TRUE(rows.empty());
 }
 
 TEST_F(KvClientTest, TwoRangesCommitInTwoPhases) {

@@ -4,7 +4,8 @@ namespace orrery::kv {
 namespace {
 
 constexpr const char* kNames[] = {"Get", "Scan", "Put", "CPut", "Delete", "ClearRange", "EndTxn", "Heartbeat",
-                                  "Push", "Resolve", "Refresh", "Gc", "Split", "TransferLease", "ChangeReplicas"};
+                                  "Push", "Resolve", "Refresh", "Gc", "Split", "TransferLease", "ChangeReplicas",
+                                  "InsertMany"};
 
 bool Ignored(uint32_t sequence, const std::vector<SequenceRange>& ranges) {
   for (const auto& r : ranges) {
@@ -214,6 +215,14 @@ std::optional<KvError> MiniCluster::Do(Evaluation& e, const ConditionalPutReques
   if (actual != r.expected) return KvError{ConditionFailedError{r.key, actual}, std::nullopt};
   if (r.deletes != 0) return Write(e, r.key, std::nullopt);
   return Write(e, r.key, r.value);
+}
+
+std::optional<KvError> MiniCluster::Do(Evaluation& e, const InsertManyRequest& r, Response& out) {
+  for (auto row = r.rows.Begin(); row.Next();) {
+    const ConditionalPutRequest one{std::string(row.key()), std::string(row.value()), std::nullopt};
+    if (auto error = Do(e, one, out)) return error;
+  }
+  return std::nullopt;
 }
 
 std::optional<KvError> MiniCluster::Do(Evaluation& e, const RefreshRequest& r, Response&) {

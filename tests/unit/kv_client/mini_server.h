@@ -98,6 +98,7 @@ class MiniCluster : public NodeSender {
   std::optional<KvError> Do(Evaluation& e, const PutRequest& r, Response& out);
   std::optional<KvError> Do(Evaluation& e, const DeleteRequest& r, Response& out);
   std::optional<KvError> Do(Evaluation& e, const ConditionalPutRequest& r, Response& out);
+  std::optional<KvError> Do(Evaluation& e, const InsertManyRequest& r, Response& out);
   std::optional<KvError> Do(Evaluation& e, const RefreshRequest& r, Response& out);
   std::optional<KvError> Do(Evaluation& e, const EndTxnRequest& r, Response& out);
   std::optional<KvError> Do(Evaluation& e, const PushTxnRequest& r, Response& out);

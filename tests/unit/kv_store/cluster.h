@@ -52,6 +52,7 @@ struct ClusterOptions {
   uint64_t range_bytes_max = 256ull << 20;
   uint64_t raft_log_entries_min = 64;
   uint64_t raft_log_bytes_max = 16ull << 20;
+  uint64_t load_bytes_min = 1;  // every load is ingested
   Duration quiesce_after{0};
   bool nodes_are_blind = false;  // they take each other for alive
   uint64_t replication = 0;  // the placement policy brings ranges to this many replicas; 0: no policy

@@ -15,14 +15,17 @@ std::vector<Fields> ParseAll(const CopyOptions& options, size_t columns, std::st
   std::vector<Fields> rows;
   auto drain = [&] {
     while (true) {
-      Fields fields;
+      std::vector<CopyField> fields;
       auto more = parser.NextRow(fields);
       if (!more.ok()) {
         rows.push_back({std::string(more.status().message())});
         return false;
       }
       if (!*more) return true;
-      rows.push_back(fields);
+      Fields& row = rows.emplace_back();
+      for (const CopyField& field : fields) {
+        row.push_back(field.is_null ? std::nullopt : std::optional<std::string>(field.text));
+      }
     }
   };
   for (size_t at = 0; at < bytes.size(); at += piece) {
@@ -52,6 +55,8 @@ TEST(CopyParserTest, Text) {
   ExpectRows({}, 2, "1\tx\n2\t\\N\n", {{"1", "x"}, {"2", std::nullopt}});
   ExpectRows({}, 2, "a\\tb\tc\\\\\n", {{"a\tb", "c\\"}});
   ExpectRows({}, 2, "\\x41\t\\101\\\nrest\r\n", {{"A", "A\nrest"}});
+  ExpectRows({}, 3, "\\N\t\\\\N\t\\N\\N\n", {{std::nullopt, "\\N", "NN"}});
+  ExpectRows({}, 2, "a\\tb\tc\nplain\td\n\\\\\te\n", {{"a\tb", "c"}, {"plain", "d"}, {"\\", "e"}});
   ExpectRows({}, 1, "last", {{"last"}});
   ExpectRows({}, 1, "x\n\\.\nignored\n", {{"x"}});
   ExpectRows({}, 2, "1\n", {{"missing data for column \"b\""}});

@@ -61,7 +61,7 @@ class ScriptedSession final : public ClientSession {
   Status Sync(const runtime::Context&) override { return OkStatus(); }
   Status CopyData(const runtime::Context&, std::string_view bytes) override {
     calls_.push_back("data " + std::string(bytes));
-    return bytes == "bad" ? Status(Code::kInvalidArgument, "22P04", "extra data") : OkStatus();
+    return bytes.starts_with("bad") ? Status(Code::kInvalidArgument, "22P04", "extra data") : OkStatus();
   }
   StatusOr<Progress> CopyDone(const runtime::Context&, ResultSink& sink) override {
     sink.CommandComplete("COPY 1");

@@ -60,7 +60,11 @@ class Interleaving {
 
   void Write() {
     engine_.base().FailWritesWith(random_() % 10 == 0 ? UnavailableError("refused") : OkStatus());
-    (void)cached_.Write(RandomBatch(random_), SyncMode::kNoSync).ok();
+    if (random_() % 5 == 0) {
+      (void)cached_.Ingest(RandomLoad(random_), nullptr).ok();
+    } else {
+      (void)cached_.Write(RandomBatch(random_), SyncMode::kNoSync).ok();
+    }
   }
 
   void Seek() {

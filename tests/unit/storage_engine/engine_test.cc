@@ -84,6 +84,15 @@ TEST(EngineTest, MemoryAndRocksDbAgreeUnderRandomOperations) {
       ASSERT_TRUE(mem.Write(batch, sync).ok());
       ASSERT_TRUE(rocks.engine->Write(batch, sync).ok());
       ApplyToMaps(batch, model);
+      if (random() % 10 == 0) {
+        const WriteBatch load = RandomLoad(random);
+        auto prepared = random() % 2 == 0 ? rocks.engine->PrepareLoad(load) : StatusOr<std::unique_ptr<PreparedLoad>>(nullptr);
+        ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
+        ASSERT_TRUE(mem.Ingest(load, nullptr).ok());
+        const Status ingested = rocks.engine->Ingest(load, std::move(*prepared));
+        ASSERT_TRUE(ingested.ok()) << ingested.ToString();
+        ApplyToMaps(load, model);
+      }
       if (random() % 20 == 0) {
         Held& held = snapshots.emplace_back();
         held.mem = mem.NewSnapshot();

@@ -38,6 +38,15 @@ inline WriteBatch RandomBatch(std::mt19937_64& random) {
   return batch;
 }
 
+// What may be ingested: puts into kMvcc by ascending key.
+inline WriteBatch RandomLoad(std::mt19937_64& random) {
+  std::map<std::string, std::string> rows;
+  for (uint64_t n = 1 + random() % 5; n > 0; --n) rows[RandomKey(random)] = std::string(random() % 40, char('a' + random() % 26));
+  WriteBatch batch;
+  for (const auto& [key, value] : rows) batch.Put(ColumnFamily::kMvcc, key, value);
+  return batch;
+}
+
 inline void ApplyToMaps(const WriteBatch& batch, FamilyMaps& maps) {
   batch.ForEach([&](const WriteBatch::Op& op) {
     auto& map = maps[size_t(op.cf)];

@@ -187,7 +187,7 @@ std::map<std::string, std::string> FilesOf(rocksdb::Env* env) {
   EXPECT_TRUE(env->GetChildren("/store", &names).ok());
   std::map<std::string, std::string> files;
   for (const std::string& name : names) {
-    if (name == "LOCK" || name.starts_with("LOG") || name == "." || name == "..") continue;
+    if (name == "LOCK" || name == "load" || name.starts_with("LOG") || name == "." || name == "..") continue;
     EXPECT_TRUE(rocksdb::ReadFileToString(env, "/store/" + name, &files[name]).ok()) << name;
   }
   return files;
@@ -389,6 +389,61 @@ TEST(RocksDbCrashTest, LogsOfRealFilesAreCutToo) {
   EXPECT_EQ(*(*store)->Get(ColumnFamily::kState, "a"), "1");
 }
 
+// Ingested rows are there after a crash, whatever the log has lost of the writes before and behind them.
+TEST(RocksDbCrashTest, IngestedRowsOutliveTheLog) {
+  std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  const auto store = MustOpen(env.get(), SmallStore());
+  const auto put = [&](std::string_view key, SyncMode sync) {
+    WriteBatch batch;
+    batch.Put(ColumnFamily::kState, key, "value");
+    ASSERT_TRUE(store->Write(batch, sync).ok());
+  };
+  put("synced", SyncMode::kSync);
+  const auto before = FilesOf(env.get(), *store);
+  const std::string kept = before.at(NewestLog(before));
+  put("before", SyncMode::kNoSync);
+  WriteBatch rows;
+  for (int i = 100; i < 200; ++i) rows.Put(ColumnFamily::kMvcc, "k" + std::to_string(i) + std::string("\0\x01", 2), "row");
+  ASSERT_TRUE(store->Ingest(rows, nullptr).ok());
+  put("behind", SyncMode::kNoSync);
+  auto files = FilesOf(env.get(), *store);
+  ASSERT_EQ(NewestLog(files), NewestLog(before));
+  files.at(NewestLog(files)) = kept;
+  const auto crashed_env = EnvWith(files);
+  const auto recovered = MustOpen(crashed_env.get(), SmallStore());
+  EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kMvcc).size(), 100u);
+  EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kState).size(), 1u);
+  // The same again: what a log of commands does after such a crash.
+  ASSERT_TRUE(recovered->Ingest(rows, nullptr).ok());
+  EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kMvcc).size(), 100u);
+}
+
+TEST(RocksDbStoreTest, APreparedLoadLeavesNothingBehind) {
+  std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  auto store = MustOpen(env.get(), SmallStore());
+  const auto count = [&] {
+    std::vector<std::string> names;
+    (void)env->GetChildren("/store/load", &names).ok();
+    return std::count_if(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".sst"); });
+  };
+  WriteBatch rows;
+  rows.Put(ColumnFamily::kMvcc, std::string("k\0\x01", 3), "row");
+  auto dropped = store->PrepareLoad(rows);
+  ASSERT_TRUE(dropped.ok());
+  EXPECT_EQ(count(), 1);
+  dropped->reset();
+  EXPECT_EQ(count(), 0);
+  auto kept = store->PrepareLoad(rows);
+  ASSERT_TRUE(kept.ok() && store->Ingest(rows, std::move(*kept)).ok());
+  EXPECT_EQ(count(), 0);
+  EXPECT_EQ(ReadAll(*store, ColumnFamily::kMvcc).size(), 1u);
+  // A crash between the two: the next life clears what it finds.
+  ASSERT_TRUE(rocksdb::WriteStringToFile(env.get(), "half a file", "/store/load/7.sst").ok());
+  ASSERT_TRUE(store->Close().ok());
+  store = MustOpen(env.get(), SmallStore());
+  EXPECT_EQ(count(), 0);
+}
+
 // A flipped bit in a table file: an error or the right value, never a wrong one.
 TEST(RocksDbDamageTest, FlippedBitsNeverBecomeValues) {
   std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
@@ -436,6 +491,22 @@ TEST(RocksDbDamageTest, FlippedBitsNeverBecomeValues) {
     }
   }
   EXPECT_GT(errors, 0);
+}
+
+TEST(MemEngineCrashTest, IngestedRowsAreInEveryImage) {
+  const std::string key("k\0\x01", 3);
+  WriteBatch other, erase, rows;
+  other.Put(ColumnFamily::kState, "s", "1");
+  erase.DeleteRange(ColumnFamily::kMvcc, "a", "z");
+  rows.Put(ColumnFamily::kMvcc, key, "row");
+  MemEngine engine;
+  ASSERT_TRUE(engine.Write(other, SyncMode::kNoSync).ok());
+  ASSERT_TRUE(engine.Ingest(rows, nullptr).ok());
+  const MemEngineImage image = engine.CrashImage({});
+  EXPECT_EQ(image.families[size_t(ColumnFamily::kMvcc)].count(key), 1u);
+  EXPECT_EQ(image.families[size_t(ColumnFamily::kState)].size(), 0u);
+  ASSERT_TRUE(engine.Write(erase, SyncMode::kSync).ok());
+  EXPECT_EQ(engine.CrashImage({}).families[size_t(ColumnFamily::kMvcc)].size(), 0u);
 }
 
 TEST(MemEngineCrashTest, ImagesArePrefixes) {

@@ -77,7 +77,11 @@ class Interleaving {
   void Write() {
     engine_.base().FailWritesWith(random_() % 10 == 0 ? UnavailableError("refused") : OkStatus());
     ++writing_;
-    (void)cached_.Write(RandomBatch(random_), SyncMode::kNoSync).ok();
+    if (random_() % 4 == 0) {
+      (void)cached_.Ingest(RandomLoad(random_), nullptr).ok();
+    } else {
+      (void)cached_.Write(RandomBatch(random_), SyncMode::kNoSync).ok();
+    }
     --writing_;
     EXPECT_LE(cached_.metrics().scan_bytes, scan_bytes_max_);
   }

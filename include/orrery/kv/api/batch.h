@@ -61,6 +61,13 @@ struct DeleteRequest {
   std::string key;
   template <class V> void Visit(V& v) { v(1, key); }
 };
+// Many inserts as one: a conditional put of each pair, expecting no value (else ConditionFailedError names the
+// key). It is isolated as a whole, from the first key to the last; locks in the way are those on its keys.
+struct InsertManyRequest {
+  Span span;     // [first key, what follows the last key)
+  KvBlock rows;  // by key, strictly ascending
+  template <class V> void Visit(V& v) { v(1, span); v(2, rows); }
+};
 // Erases a span without history: only for spans no reader can address any more (dropped or truncated tables).
 struct ClearRangeRequest {
   Span span;
@@ -145,7 +152,7 @@ struct AdminChangeReplicasRequest {
 using Request = std::variant<GetRequest, ScanRequest, PutRequest, ConditionalPutRequest, DeleteRequest,
                              ClearRangeRequest, EndTxnRequest, HeartbeatTxnRequest, PushTxnRequest,
                              ResolveIntentRequest, RefreshRequest, GcRequest, AdminSplitRequest,
-                             AdminTransferLeaseRequest, AdminChangeReplicasRequest>;
+                             AdminTransferLeaseRequest, AdminChangeReplicasRequest, InsertManyRequest>;
 
 struct BatchHeader {
   RangeId range;                   // filled in by the sender

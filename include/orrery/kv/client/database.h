@@ -33,6 +33,8 @@ class Batch {
             LockDurability durability = LockDurability::kUnreplicated);
   void Put(std::string_view key, std::string_view value);
   void Insert(std::string_view key, std::string_view value);  // ConditionFailedError if the key has a value
+  // All of the rows, which are sorted by key, each key once: as Insert of each, but isolated as one span.
+  void InsertMany(KvBlock rows);
   void ConditionalPut(std::string_view key, std::string_view value, std::optional<std::string> expected);
   void Delete(std::string_view key);
   void Clear();

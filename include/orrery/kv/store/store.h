@@ -49,6 +49,7 @@ struct StoreOptions {
   uint64_t raft_log_bytes_max = 16ull << 20;    // beyond it the log is truncated although a voter lags
   uint64_t raft_log_entries_min = 64;           // kept behind the applied index, if followers are caught up
   uint64_t command_bytes_max = 64ull << 20;     // one proposal
+  uint64_t load_bytes_min = 1ull << 20;         // a load's command of this size is ingested (bulk_load.md); 0: never
   uint64_t scan_bytes_max = 16ull << 20;        // one batch's answer when the request sets no limit
   uint64_t snapshot_chunk_bytes = 512ull << 10;
   uint64_t snapshots_outgoing_max = 2;
@@ -93,6 +94,7 @@ struct StoreMetrics {
   uint64_t quiet_count = 0;    // replicas that cost nothing at present
   uint64_t times_quiet = 0;    // replicas have gone quiet
   uint64_t commands_applied = 0;
+  uint64_t loads_ingested = 0;  // of those, whose rows went into the store as a file (bulk_load.md)
   uint64_t raft_groups_synced = 0;     // synced batches
   uint64_t entries_synced = 0;         // entries in them: the ratio is the group commit's size
   uint64_t splits = 0;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +15,12 @@
 
 namespace orrery::sql {
 
+// One field of a row; its text is void once the parser is given more bytes.
+struct CopyField {
+  std::string_view text;
+  bool is_null = false;
+};
+
 class CopyParser {
  public:
   // A row longer than this is 54000: memory stays bounded.
@@ -23,21 +28,26 @@ class CopyParser {
 
   CopyParser(CopyOptions options, std::vector<std::string> column_names);
 
-  void Append(std::string_view bytes) { buffer_.append(bytes); }
+  // Voids the fields of all rows given before.
+  void Append(std::string_view bytes);
   // No more bytes will come: an unfinished last line counts as a line.
   void Finish() { finished_ = true; }
-  // The next row's fields (nullopt: NULL), one a column; false: more bytes are needed, or the end. Errors
-  // 22P04 and the like, with PostgreSQL's text. The header line is consumed (and matched where asked).
-  StatusOr<bool> NextRow(std::vector<std::optional<std::string>>& fields);
+  // The next row's fields, one a column; false: more bytes are needed, or the end. Errors 22P04 and the like, with
+  // PostgreSQL's text. The header line is consumed (and matched where asked).
+  StatusOr<bool> NextRow(std::vector<CopyField>& fields);
   uint64_t line_number() const { return line_number_; }  // of the row NextRow gave last, from 1
   size_t buffered_bytes() const { return buffer_.size() - position_; }
 
  private:
   // End of the line that starts at position_, npos if it has not arrived; `next` is where the next begins.
   size_t FindLineEnd(size_t& next);
-  Status SplitText(std::string_view line, std::vector<std::optional<std::string>>& fields) const;
-  Status SplitCsv(std::string_view line, std::vector<std::optional<std::string>>& fields) const;
-  Status CheckHeader(const std::vector<std::optional<std::string>>& fields) const;
+  StatusOr<bool> NextLine(std::string_view& line);
+  // Fields whose text is not as it stands in the line are put right in its place: they only get shorter.
+  void SplitText(char* line, size_t size, std::vector<CopyField>& fields) const;
+  void SplitPlain(std::string_view line, std::vector<CopyField>& fields) const;  // no backslash
+  Status SplitCsv(char* line, size_t size, std::vector<CopyField>& fields) const;
+  Status Split(std::string_view line, std::vector<CopyField>& fields);
+  Status CheckHeader(const std::vector<CopyField>& fields) const;
 
   const CopyOptions options_;
   const std::vector<std::string> columns_;
@@ -45,6 +55,7 @@ class CopyParser {
   size_t position_ = 0;
   size_t scanned_ = 0;       // no line end before this offset
   bool in_quotes_ = false;   // CSV, at scanned_
+  bool escaped_ = false;     // text: the line that is being looked for has a backslash
   uint64_t line_number_ = 0;
   bool header_done_ = false;
   bool finished_ = false;

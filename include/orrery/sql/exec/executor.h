@@ -15,6 +15,7 @@
 
 #include "orrery/base/status_or.h"
 #include "orrery/kv/client/database.h"
+#include "orrery/kv/client/loader.h"
 #include "orrery/runtime/context.h"
 #include "orrery/sql/catalog/virtual_table.h"
 #include "orrery/sql/exec/memory.h"
@@ -31,6 +32,9 @@ const PhysicalPlan& PlanOf(const ExecutablePlan& plan);
 // Rows from the client: COPY FROM. Fills `row`, one datum a column of the leaf; false at the end.
 using ExternalRows = std::function<StatusOr<bool>(std::span<Datum> row)>;
 
+// kAllowed: the run goes on to its end, or to an error, and nothing else uses the transaction meanwhile.
+enum class ReadAhead : uint8_t { kOff, kAllowed };
+
 // All that a run may use. Everything outlives it.
 struct ExecEnv {
   kv::Database& database;
@@ -42,8 +46,9 @@ struct ExecEnv {
   VirtualContext* virtual_context = nullptr;  // null: no virtual tables
   Duration lock_timeout{0};                   // of one KV batch that locks or writes; zero: none
   ExternalRows external;
-  // If set, the rows a COPY inserts go here in place of `txn`: kv's errors, unchanged.
-  std::function<Status(const runtime::Context& context, kv::Batch& batch)> insert_rows;
+  ReadAhead read_ahead = ReadAhead::kOff;
+  // If set, the rows of an INSERT without ON CONFLICT or RETURNING go here in place of `txn`, and are not yet written.
+  kv::LoadedRows* loaded_rows = nullptr;
   // Values for the hidden key of tables without a primary key: unique in the cluster, growing on a node.
   std::function<int64_t()> next_row_id;
 };
@@ -59,6 +64,14 @@ struct RunResult {
 // Precondition: PlanOf(plan).direct.
 Status RunDirect(const runtime::Context& context, const ExecutablePlan& plan, ExecEnv& env, LastWrite last_write,
                  RowSink& sink, RunResult& result);
+
+// Whether an INSERT of external rows makes its keys and values without a look into the transaction, so that blocks of
+// them may be written meanwhile: no functions, no checks.
+bool MakesRowsAlone(const ExecutablePlan& plan);
+// Writes rows of the table that a run has loaded, by ascending key, in the transaction. `lock_timeout`: as in ExecEnv.
+Status InsertRows(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, const Table& table, KvBlock rows);
+// SQL's error for kv's of writing such rows; others unchanged.
+Status InsertError(const Status& status, const Table& table, const FormatContext& format);
 
 class Execution {
  public:

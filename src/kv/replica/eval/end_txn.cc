@@ -1,9 +1,11 @@
+#include <algorithm>
+
 #include "kv/replica/eval/eval.h"
 
 namespace orrery::kv::eval {
 namespace {
 
-// Locks of one span that the commit resolves itself; more are left to ResolveIntent.
+// Locks that the commit resolves itself; more are left to ResolveIntent, and nobody waits for them.
 constexpr uint64_t kLocksResolvedMax = 4000;
 
 // R2: the trigger leads from the range's present descriptor to its successor.
@@ -27,14 +29,17 @@ Status CheckTriggers(const RangeDescriptor& now, const EndTxnRequest& request) {
 // Resolves the transaction's locks on this range; whether any may be left anywhere.
 StatusOr<LocksLeft> ResolveHere(Evaluation& e, const EndTxnRequest& request, TxnStatus status, Timestamp ts) {
   bool left = false;
+  uint64_t budget = kLocksResolvedMax;
   TxnMeta meta = *e.txn;
   meta.write_ts = ts;
   for (const Span& span : request.lock_spans) {
     const auto here = Clip(span, *e.view.range);
     if (!here || !(*here == span)) left = true;
-    if (!here) continue;
+    if (budget == 0) left = true;
+    if (!here || budget == 0) continue;
     storage::LockUpdate update{here->start, here->end, meta.id, meta.epoch, status, ts, e.header.txn->ignored};
-    ASSIGN_OR_RETURN(const auto result, storage::MvccResolveLocks(e.overlay, update, kLocksResolvedMax, &e.stats));
+    ASSIGN_OR_RETURN(const auto result, storage::MvccResolveLocks(e.overlay, update, budget, &e.stats));
+    budget -= std::min(budget, result.resolved_count);
     Span done = *here;
     if (result.resume) {
       left = true;

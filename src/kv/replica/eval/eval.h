@@ -78,6 +78,7 @@ struct Evaluation {
   const std::vector<std::string>* seen_pending = nullptr;  // see MvccReadOptions
   Timestamp uncertainty_limit;                             // the same, of a batch without transaction
   Timestamp local_limit = Timestamp::Max();                // the same
+  size_t new_rows = 0;            // put into the overlay as new versions, in key order
   bool one_phase_failed = false;  // to be evaluated again with intents
 
   bool limit_reached() const { return (keys_limited && keys_left == 0) || bytes_left == 0; }
@@ -101,6 +102,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const ScanRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const PutRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const ConditionalPutRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const DeleteRequest& request);
+StatusOr<Response> Evaluate(Evaluation& e, const InsertManyRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const ClearRangeRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request);
 StatusOr<Response> Evaluate(Evaluation& e, const HeartbeatTxnRequest& request);

@@ -71,9 +71,13 @@ bool IsOnePhase(const BatchRequest& batch) {
   const auto* end = std::get_if<EndTxnRequest>(&batch.requests.back());
   if (!end || end->outcome != TxnStatus::kCommitted || end->split || end->change_replicas) return false;
   std::vector<std::string_view> written;
+  const InsertManyRequest* many = nullptr;
   for (size_t i = 0; i + 1 < batch.requests.size(); ++i) {
     const Request& request = batch.requests[i];
-    if (const auto* put = std::get_if<PutRequest>(&request)) {
+    if (const auto* insert = std::get_if<InsertManyRequest>(&request)) {
+      if (many) return false;
+      many = insert;
+    } else if (const auto* put = std::get_if<PutRequest>(&request)) {
       written.push_back(put->key);
     } else if (const auto* cput = std::get_if<ConditionalPutRequest>(&request)) {
       written.push_back(cput->key);
@@ -82,6 +86,10 @@ bool IsOnePhase(const BatchRequest& batch) {
     } else if (IsWrite(request)) {
       return false;
     }
+  }
+  if (many) {  // by itself: its span is all that was written
+    return written.empty() && std::all_of(end->lock_spans.begin(), end->lock_spans.end(),
+                                          [&](const Span& span) { return span == many->span; });
   }
   if (written.empty()) return false;
   if (!std::is_sorted(written.begin(), written.end())) std::sort(written.begin(), written.end());
@@ -132,7 +140,9 @@ std::unique_ptr<storage::SortedReader> ReaderInKeyOrder(const storage::Reader& b
   constexpr size_t kStepsPerBackwardMin = 8;
   const EndTxnRequest* end =
       batch.requests.empty() ? nullptr : std::get_if<EndTxnRequest>(&batch.requests.back());
-  if (batch.requests.size() + (end ? end->lock_spans.size() : 0) < kKeysMin) return nullptr;
+  const auto* first = batch.requests.empty() ? nullptr : std::get_if<InsertManyRequest>(&batch.requests.front());
+  const size_t inserted = first ? first->rows.count() : 0;
+  if (batch.requests.size() + (end ? end->lock_spans.size() : 0) + inserted < kKeysMin) return nullptr;
   KeyWalk walk;
   for (const Request& request : batch.requests) {
     if (const auto* put = std::get_if<PutRequest>(&request)) walk.Visit(put->key);
@@ -140,6 +150,9 @@ std::unique_ptr<storage::SortedReader> ReaderInKeyOrder(const storage::Reader& b
     else if (const auto* del = std::get_if<DeleteRequest>(&request)) walk.Visit(del->key);
     else if (const auto* resolve = std::get_if<ResolveIntentRequest>(&request)) {
       if (resolve->span.is_point()) walk.Visit(resolve->span.start);
+    }
+    else if (const auto* many = std::get_if<InsertManyRequest>(&request)) {
+      for (auto row = many->rows.Begin(); row.Next();) walk.Visit(row.key());
     }
   }
   if (end) {
