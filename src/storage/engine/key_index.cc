@@ -1,7 +1,9 @@
 #include "storage/engine/key_index.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "orrery/base/ordered_encoding.h"
 #include "storage/engine/rocksdb_options.h"
 
 namespace orrery::storage {
@@ -45,6 +47,27 @@ bool KeyIndex::MayHold(std::string_view prefix) const {
   const Shard& shard = ShardOf(user_key);
   runtime::MutexLock lock(shard.mutex);
   return shard.keys.contains(user_key);
+}
+
+bool KeyIndex::Narrow(std::string& lower, std::string& upper) const {
+  if (empty()) return false;
+  if (gave_up_.load(std::memory_order_acquire) || key_count_.load(std::memory_order_acquire) > kNarrowedMax) return true;
+  std::string first;
+  std::string last;
+  for (const Shard& shard : shards_) {
+    runtime::MutexLock lock(shard.mutex);
+    for (const auto& [user_key, entries] : shard.keys) {  // least and greatest do not depend on the order
+      const bool before = user_key < lower && !lower.starts_with(user_key);
+      if (before || (!upper.empty() && user_key >= upper)) continue;
+      if (first.empty() || user_key < first) first = user_key;
+      if (user_key > last) last = user_key;
+    }
+  }
+  if (last.empty()) return false;
+  if (first > lower) lower = std::move(first);
+  last = ordered::PrefixEnd(last);
+  if (upper.empty() || last < upper) upper = std::move(last);
+  return true;
 }
 
 }  // namespace orrery::storage

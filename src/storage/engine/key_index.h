@@ -29,6 +29,9 @@ class KeyIndex {
   void Remove(std::string_view engine_key);
   // `prefix`: the encoded user key, or an engine key. False: there is no entry.
   bool MayHold(std::string_view prefix) const;
+  // Makes the interval of engine keys [lower, upper) smaller, as long as it keeps all entries in it; an empty `upper` is the
+  // end. False: there are none. What was there once costs nothing: a store steps over each entry that it has deleted.
+  bool Narrow(std::string& lower, std::string& upper) const;
   // True: there is no entry at all.
   bool empty() const {
     return key_count_.load(std::memory_order_acquire) == 0 && !gave_up_.load(std::memory_order_acquire);
@@ -36,6 +39,7 @@ class KeyIndex {
 
  private:
   static constexpr size_t kShards = 16;
+  static constexpr size_t kNarrowedMax = 512;  // of more keys it would take longer than a look at the store
   using Entries = absl::InlinedVector<std::string, 1>;  // what follows the user key
   struct alignas(64) Shard {
     mutable runtime::Mutex mutex{"key_index"};

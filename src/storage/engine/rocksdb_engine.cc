@@ -246,7 +246,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
   }
   std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
     // Every scan asks for locks; where there are none, it need not step over those that were.
-    if (cf == ColumnFamily::kLock && locks_.empty()) return std::make_unique<NoEntries>();
+    if (cf == ColumnFamily::kLock && !locks_.Narrow(options.lower, options.upper)) return std::make_unique<NoEntries>();
     return IteratorAt(nullptr, cf, std::move(options));
   }
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "orrery/storage/rocksdb_engine.h"
+#include "rocksdb/perf_context.h"
 
 namespace orrery::storage {
 namespace {
@@ -41,6 +42,64 @@ TEST(KeyIndexTest, GivesUpRatherThanForgets) {
   for (int i = 0; i < 10; ++i) index.Add(LockKey(i, '\1'));
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(index.MayHold(KeyPrefix("k" + std::to_string(i))));
   EXPECT_TRUE(index.MayHold(KeyPrefix("never seen")));
+}
+
+TEST(KeyIndexTest, NarrowedIntervalsKeepAllThatIsThere) {
+  std::mt19937_64 random(5);
+  const auto any_key = [&] {
+    return KeyPrefix(std::string(1, char('a' + random() % 8)) + std::string(random() % 2, 'x')) + std::string(random() % 2, '\2');
+  };
+  int narrower = 0;
+  for (int run = 0; run < 2000; ++run) {
+    KeyIndex index;
+    std::set<std::string> model;
+    for (uint64_t n = random() % 6; n-- > 0;) {
+      const std::string key = any_key() + char(1 + random() % 3);
+      index.Add(key);
+      model.insert(key);
+    }
+    std::string lower = random() % 4 == 0 ? "" : any_key();
+    std::string upper = random() % 4 == 0 ? "" : any_key();
+    if (!upper.empty() && upper <= lower) continue;
+    const auto within = [&] {
+      return std::set<std::string>(model.lower_bound(lower), upper.empty() ? model.end() : model.lower_bound(upper));
+    };
+    const std::set<std::string> expected = within();
+    const std::string lower_before = lower;
+    if (!index.Narrow(lower, upper)) {
+      ASSERT_TRUE(expected.empty());
+      continue;
+    }
+    narrower += lower != lower_before;
+    ASSERT_EQ(within(), expected);
+  }
+  EXPECT_GT(narrower, 100);
+}
+
+// A load's locks are gone, one lock lives: a look at a part of the table does not step over what was deleted.
+TEST(KeyIndexTest, DeletedLocksCostAScanNothing) {
+  auto opened = OpenStoreInMemory({});
+  ASSERT_TRUE(opened.ok());
+  Engine& engine = **opened;
+  constexpr int kFirst = 100'000;
+  constexpr int kCount = 5'000;
+  WriteBatch locked, resolved;
+  for (int i = kFirst; i < kFirst + kCount; ++i) {
+    locked.Put(ColumnFamily::kLock, LockKey(i, '\1'), "v");
+    if (i % 1000 != 0) resolved.Delete(ColumnFamily::kLock, LockKey(i, '\1'));
+  }
+  ASSERT_TRUE(engine.Write(locked, SyncMode::kNoSync).ok());
+  ASSERT_TRUE(engine.Write(resolved, SyncMode::kNoSync).ok());
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableCount);
+  rocksdb::get_perf_context()->Reset();
+  size_t found = 0;
+  for (int page = kFirst; page < kFirst + kCount; page += 100) {
+    const auto it = engine.NewIterator(ColumnFamily::kLock, {LockKey(page, '\1'), LockKey(page + 100, '\1')});
+    for (it->SeekToFirst(); it->Valid(); it->Next()) ++found;
+  }
+  EXPECT_EQ(found, size_t(kCount / 1000));
+  EXPECT_LT(rocksdb::get_perf_context()->internal_delete_skipped_count, 10u);
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
 }
 
 TEST(KeyIndexTest, TheEngineFindsLocksThroughIt) {
