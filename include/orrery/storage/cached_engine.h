@@ -5,7 +5,8 @@
 // none: a fact of the engine alone. MVCC's rules are applied to it as to any other answer, so leases, intents,
 // splits, snapshots and collected garbage need no care here. All writes of the store must go through this engine.
 // Reads take keys in, and drive others out by a clock's hand; writes drive out only what was not read lately.
-// Of intervals that were scanned it keeps the same, in order (NewestEntries; src/storage/engine/scan_cache.h).
+// Of intervals that were scanned it keeps the same, in order (NewestEntries; src/storage/engine/scan_cache.h), and where
+// tables grow, what is not there (src/storage/engine/absent_keys.h).
 //
 // Invariant: an entry equals what the engine below answers, at every moment at which no write of its shard is
 // under way; while one is, the shard neither answers nor learns. Thread safety: as Engine.
@@ -27,10 +28,12 @@ struct CachedEngineMetrics {
   uint64_t broken_promises = 0;  // of writers (WriteBatch::PromiseNewestVersions), as far as entries show them: a bug
   uint64_t entries = 0;
   uint64_t bytes = 0;  // with the tables' own overhead; at most what the cache was made with
+  uint64_t absent_answers = 0;  // misses that a gap between keys answered
   uint64_t scan_entries = 0;
   uint64_t scan_bytes = 0;
 };
 
+class AbsentKeys;
 class ScanCache;
 
 class CachedEngine : public Engine, public NewestEntries {
@@ -77,10 +80,12 @@ class CachedEngine : public Engine, public NewestEntries {
   void BeginWrite(const WriteBatch& batch, ShardSet& shards);
   void EraseInterval(std::string_view begin, std::string_view end);
   void EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written);
+  void LearnGap(std::string_view prefix) const;
 
   Engine& base_;
   const std::unique_ptr<Shard[]> shards_;
   const std::unique_ptr<ScanCache> scans_;
+  const std::unique_ptr<AbsentKeys> absent_;
 };
 
 }  // namespace orrery::storage

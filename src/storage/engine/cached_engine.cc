@@ -10,6 +10,7 @@
 #include "orrery/base/assert.h"
 #include "orrery/base/hash.h"
 #include "orrery/runtime/sync.h"
+#include "storage/engine/absent_keys.h"
 #include "storage/engine/rocksdb_options.h"
 #include "storage/engine/scan_cache.h"
 
@@ -197,7 +198,8 @@ struct CachedEngine::ShardSet {
 };
 
 CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max, uint64_t scan_bytes_max)
-    : base_(base), shards_(new Shard[kShards]), scans_(std::make_unique<ScanCache>(scan_bytes_max)) {
+    : base_(base), shards_(new Shard[kShards]), scans_(std::make_unique<ScanCache>(scan_bytes_max)),
+      absent_(std::make_unique<AbsentKeys>()) {
   for (size_t i = 0; i < kShards; ++i) shards_[i].bytes_max = bytes_max / kShards;
 }
 
@@ -236,6 +238,7 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
     epoch = shard.epoch;
     may_learn = shard.writers == 0 && entry == nullptr;
   }
+  if (absent_->Knows(prefix)) return false;
   if (!may_learn) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
   ASSIGN_OR_RETURN(const bool found, base_.SeekInPrefix(cf, prefix, prefix_bytes, key, value));
   {
@@ -244,8 +247,24 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
       shard.Set(probe, found ? std::string_view(key) : std::string_view(), found ? std::string_view(value) : std::string_view());
     }
   }
+  if (!found && absent_->BeginLearning(prefix)) LearnGap(prefix);
   if (!found || target <= key) return found;
   return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);  // an older version
+}
+
+void CachedEngine::LearnGap(std::string_view prefix) const {
+  AbsentKeys::Gap gap;
+  const auto iterator = base_.NewIterator(ColumnFamily::kMvcc, {});
+  iterator->Seek(prefix);
+  if (iterator->Valid()) gap.behind = PrefixOf(iterator->key());
+  Status status = iterator->status();
+  if (status.ok()) {
+    iterator->SeekForPrev(prefix);
+    if (iterator->Valid()) gap.before = PrefixOf(iterator->key());
+    status = iterator->status();
+  }
+  const bool whole = status.ok() && gap.before != "" && gap.behind != "" && (!gap.behind || prefix < *gap.behind);
+  absent_->EndLearning(whole ? std::optional(std::move(gap)) : std::nullopt);
 }
 
 Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
@@ -302,6 +321,7 @@ void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
     }
   });
   if (shards.shards.none()) return;
+  absent_->BeginWrite(batch);
   for (size_t i = 0; i < kShards; ++i) {
     if (!shards.shards[i]) continue;
     MutexLock lock(shards_[i].mutex);
@@ -330,6 +350,7 @@ void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, boo
     --shard.writers;
     ++shard.epoch;
   }
+  absent_->EndWrite();
 }
 
 void CachedEngine::EraseInterval(std::string_view begin, std::string_view end) {
@@ -350,6 +371,7 @@ CachedEngineMetrics CachedEngine::metrics() const {
     all.entries += shard.ring.size();
     all.bytes += shard.bytes;
   }
+  all.absent_answers = absent_->answers();
   all.scan_entries = scans_->entry_count();
   all.scan_bytes = scans_->bytes();
   return all;

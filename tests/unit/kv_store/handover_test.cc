@@ -70,8 +70,13 @@ Status MoveLease(Cluster& cluster, const Context& context, const std::string& ke
   }
   move.header.range = range;
   move.requests.push_back(AdminTransferLeaseRequest{target});
-  const BatchResponse response = cluster.store(cluster.LeaseholderOf(key))->Send(context, move);
-  if (response.error) return ToStatus(*response.error);
+  Status moved;  // Aborted: the change that brought the third voter is still ending
+  CLUSTER_CHECK(cluster.Eventually(context, 3s, [&] {
+    const BatchResponse response = cluster.store(cluster.LeaseholderOf(key))->Send(context, move);
+    moved = response.error ? ToStatus(*response.error) : OkStatus();
+    return moved.code() != Code::kAborted;
+  }));
+  RETURN_IF_ERROR(moved);
   CLUSTER_CHECK(cluster.Eventually(context, 3s, [&] { return cluster.LeaseholderOf(key) == target; }));
   return OkStatus();
 }

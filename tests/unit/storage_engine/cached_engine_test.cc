@@ -91,14 +91,17 @@ class Interleaving {
 
 TEST(CachedEngineTest, AnswersAreThoseOfTheEngineUnderInterleavings) {
   uint64_t hits = 0;
+  uint64_t absent_answers = 0;
   for (uint64_t seed = 1; seed <= 4000; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Interleaving run(seed, seed % 2 == 0 ? 256 << 10 : 1 << 20);
     run.Run(60);
     hits += run.metrics().hits;
+    absent_answers += run.metrics().absent_answers;
     if (::testing::Test::HasFatalFailure()) return;
   }
   EXPECT_GT(hits, 1000u);
+  EXPECT_GT(absent_answers, 1000u);
 }
 
 TEST(CachedEngineTest, KeepsTheEngineContract) {
@@ -151,6 +154,65 @@ TEST(CachedEngineTest, AHotKeyIsReadAndWrittenWithoutTheEngine) {
   EXPECT_EQ(value, "first");
   EXPECT_EQ(newest(), "older");
   EXPECT_EQ(engine.seeks, 3u);
+}
+
+// Rows appended to a table: nothing is searched for in the engine to see that they are not there yet, though concurrent
+// inserts do not come in order.
+TEST(CachedEngineTest, AppendedKeysAreKnownToBeAbsent) {
+  InterruptedEngine engine;
+  CachedEngine cached(engine, 0);
+  const auto key_of = [](int table, int row) {
+    return std::string(1, char('a' + table)) + char('a' + row / 100) + char('!' + row % 100) + std::string("\0\x01", 2);
+  };
+  const auto put = [&](int table, int row) {
+    WriteBatch batch;
+    batch.Put(kMvcc, key_of(table, row) + "v", "row");
+    EXPECT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+  };
+  const auto has = [&](int table, int row) {
+    const std::string prefix = key_of(table, row);
+    std::string key;
+    std::string value;
+    const auto found = cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value);
+    EXPECT_TRUE(found.ok());
+    return found.ok() && *found;
+  };
+  put(3, 0);  // another table, behind
+  const auto append = [&](int row) {
+    EXPECT_FALSE(has(2, row));
+    EXPECT_FALSE(has(2, row ^ 1));
+    put(2, row ^ 1);
+    EXPECT_TRUE(has(2, row ^ 1));
+    put(2, row);
+    EXPECT_TRUE(has(2, row));
+  };
+  for (int row = 0; row < 20; row += 2) append(row);
+  const uint64_t answers = cached.metrics().absent_answers;
+  const uint64_t iterators = engine.iterators;
+  for (int row = 20; row < 2020; row += 2) append(row);
+  EXPECT_EQ(cached.metrics().absent_answers, answers + 2000);
+  EXPECT_EQ(engine.iterators, iterators);
+  EXPECT_TRUE(has(2, 0));
+  EXPECT_TRUE(has(3, 0));
+  EXPECT_FALSE(has(3, 1));
+}
+
+// Misses between keys of a full table teach nothing that is ever asked again: they cost a look now and then.
+TEST(CachedEngineTest, GapsAreLookedForSeldom) {
+  InterruptedEngine engine;
+  CachedEngine cached(engine, 0);
+  std::mt19937_64 random(1);
+  std::string key;
+  std::string value;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string prefix = std::to_string(random()) + std::string("\0\x01", 2);
+    WriteBatch batch;
+    batch.Put(kMvcc, prefix + "v", "row");
+    ASSERT_FALSE(*cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value));
+    ASSERT_TRUE(cached.Write(batch, SyncMode::kNoSync).ok());
+    ASSERT_TRUE(*cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value));
+  }
+  EXPECT_LE(engine.iterators, 1000u / 8);
 }
 
 // Whatever a writer promises must be so; then what it writes is known at once.
@@ -216,8 +278,13 @@ TEST(CachedEngineTest, AWorkingSetThatMovesIsFollowed) {
   std::string value;
   const auto read = [&](int i) {
     const std::string prefix = std::to_string(i) + std::string("\0\x01", 2);
-    ASSERT_TRUE(cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value).ok());
+    ASSERT_TRUE(*cached.SeekInPrefix(kMvcc, prefix, prefix.size(), key, value));
   };
+  WriteBatch rows;
+  for (const int first : {0, 50000, 1000000}) {
+    for (int i = 0; i < kKeys; ++i) rows.Put(kMvcc, std::to_string(first + i) + std::string("\0\x01v", 3), "");
+  }
+  ASSERT_TRUE(base.Write(rows, SyncMode::kNoSync).ok());
   for (int round = 0; round < 5; ++round) {
     for (int i = 0; i < kKeys; ++i) read(i % 1000);
   }

@@ -13,6 +13,7 @@ class InterruptedEngine final : public Engine {
   std::function<void()> interrupt = [] {};
   std::function<void(const WriteBatch&)> written = [](const WriteBatch&) {};
   uint64_t seeks = 0;
+  uint64_t iterators = 0;
 
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes, std::string& key,
                               std::string& value) const override {
@@ -34,6 +35,9 @@ class InterruptedEngine final : public Engine {
     return base_.GetInto(cf, key, value);
   }
   std::unique_ptr<Iterator> NewIterator(ColumnFamily cf, IteratorOptions options) const override {
+    auto& self = const_cast<InterruptedEngine&>(*this);
+    ++self.iterators;
+    self.interrupt();
     return base_.NewIterator(cf, std::move(options));
   }
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override { return base_.NewSnapshot(); }

@@ -1,0 +1,93 @@
+#include "storage/engine/absent_keys.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "orrery/base/assert.h"
+#include "storage/engine/rocksdb_options.h"
+
+namespace orrery::storage {
+
+using runtime::MutexLock;
+
+bool AbsentKeys::Knows(std::string_view prefix) {
+  MutexLock lock(mutex_);
+  for (size_t i = 0; i < gaps_.size(); ++i) {
+    if (!gaps_[i].Holds(prefix)) continue;
+    const bool absent = !gaps_[i].written.contains(prefix);
+    if (absent) ++answers_;
+    if (i > 0) std::swap(gaps_[i], gaps_[i - 1]);
+    return absent;
+  }
+  return false;
+}
+
+// A write that is under way could have put a key that the look to come does not see.
+bool AbsentKeys::BeginLearning(std::string_view prefix) {
+  MutexLock lock(mutex_);
+  if (++misses_ < kMissesALook || learning_ || writers_ > 0) return false;
+  misses_ = 0;
+  learning_.emplace();
+  sought_ = prefix;
+  return true;
+}
+
+void AbsentKeys::EndLearning(std::optional<Gap> gap) {
+  MutexLock lock(mutex_);
+  std::optional<Interval> learned = std::exchange(learning_, std::nullopt);
+  if (!learned || !gap || !learned->lower.empty()) return;  // not all of what was written meanwhile is known
+  ORRERY_ASSERT(!gap->before || *gap->before <= sought_, "a gap lies around what was sought");
+  ORRERY_ASSERT(!gap->behind || sought_ < *gap->behind, "a gap lies around what was sought");
+  learned->lower = gap->before.value_or("");
+  learned->upper = std::move(gap->behind);
+  Keys& written = learned->written;
+  written.erase(written.begin(), written.lower_bound(learned->lower));
+  if (learned->upper) written.erase(written.lower_bound(*learned->upper), written.end());
+  if (gap->before && !Add(*learned, *gap->before)) return;
+  std::erase_if(gaps_, [&](const Interval& old) {
+    return (!learned->upper || old.lower < *learned->upper) && (!old.upper || learned->lower < *old.upper);
+  });
+  if (gaps_.size() >= kGapsMax) gaps_.pop_back();
+  gaps_.push_back(std::move(*learned));
+}
+
+void AbsentKeys::BeginWrite(const WriteBatch& batch) {
+  MutexLock lock(mutex_);
+  ++writers_;
+  if (gaps_.empty() && !learning_) return;
+  if (batch.op_count() > kWrittenMax) {  // a load: what it adds is more than is kept
+    gaps_.clear();
+    learning_.reset();
+    return;
+  }
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    if (op.cf != ColumnFamily::kMvcc || op.kind != WriteBatch::OpKind::kPut) return;  // a deletion makes no key
+    const std::string_view prefix = op.key.substr(0, TerminatedBytes(op.key));
+    if (learning_ && !Add(*learning_, prefix)) learning_.reset();
+    std::erase_if(gaps_, [&](Interval& gap) { return gap.Holds(prefix) && !Add(gap, prefix); });
+  });
+}
+
+void AbsentKeys::EndWrite() {
+  MutexLock lock(mutex_);
+  ORRERY_ASSERT(writers_ > 0, "a write ends once");
+  --writers_;
+}
+
+// False if the gap cannot be kept with that key.
+bool AbsentKeys::Add(Interval& gap, std::string_view prefix) {
+  if (prefix.size() > kKeyBytesMax) return false;
+  if (!gap.written.contains(prefix)) gap.written.insert(std::string(prefix));
+  if (gap.written.size() <= kWrittenMax) return true;
+  const auto middle = std::next(gap.written.begin(), kWrittenMax / 2);
+  gap.written.erase(gap.written.begin(), middle);
+  gap.lower = *gap.written.begin();
+  return true;
+}
+
+uint64_t AbsentKeys::answers() const {
+  MutexLock lock(mutex_);
+  return answers_;
+}
+
+}  // namespace orrery::storage
