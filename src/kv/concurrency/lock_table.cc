@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orrery/base/assert.h"
+#include "orrery/kv/api/keys.h"
 
 namespace orrery::kv {
 
@@ -325,18 +326,29 @@ void LockTable::OnTxnRecord(const TxnRecord& record, Woken& woken) {
     known_.emplace(id, std::move(known));
   }
   if (!IsFinal(record.status)) return;
-  std::string at;
-  for (auto it = keys_.begin(); it != keys_.end();) {
-    KeyLocks& key = *it->second;
-    at = it->first;
-    auto gone = std::remove_if(key.holders.begin(), key.holders.end(), [&](const LockHolder& holder) {
-      return holder.txn.id == id && holder.durability == LockDurability::kUnreplicated;
+  // A record that was ended by its coordinator names all its locks.
+  for (const Span& span : record.lock_spans) DropUnreplicated(id, SpanRef(span), woken);
+  if (record.lock_spans.empty()) DropUnreplicated(id, SpanRef(std::string_view(), kMaxKey), woken);
+}
+
+void LockTable::DropUnreplicated(std::string_view txn_id, SpanRef span, Woken& woken) {
+  const auto drop = [&](KeyLocks& key) {
+    const auto gone = std::remove_if(key.holders.begin(), key.holders.end(), [&](const LockHolder& holder) {
+      return holder.txn.id == txn_id && holder.durability == LockDurability::kUnreplicated;
     });
-    if (gone != key.holders.end()) {
-      key.holders.erase(gone, key.holders.end());
-      HandOver(key, woken);
-      EraseIfUnused(key);
-    }
+    if (gone == key.holders.end()) return;
+    key.holders.erase(gone, key.holders.end());
+    HandOver(key, woken);
+    EraseIfUnused(key);
+  };
+  if (span.is_point()) {
+    if (KeyLocks* key = Find(span.start)) drop(*key);
+    return;
+  }
+  std::string at;
+  for (auto it = keys_.lower_bound(span.start); it != keys_.end() && it->first < span.end;) {
+    at = it->first;
+    drop(*it->second);
     it = keys_.upper_bound(at);
   }
 }

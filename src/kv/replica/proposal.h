@@ -33,7 +33,7 @@ struct RequestStorage {
 };
 
 // Guarded by the replica's mutex, but for construction and the storage.
-class PendingRequest final : public RequestStorage, public Admission {
+class PendingRequest final : public RequestStorage, public Admission, public std::enable_shared_from_this<PendingRequest> {
  public:
   PendingRequest(RequestStorage storage, AdmissionSpec spec)
       : RequestStorage(std::move(storage)), Admission(std::move(spec)) {}
@@ -45,6 +45,29 @@ class PendingRequest final : public RequestStorage, public Admission {
   // and the latest commit that was met in the way.
   std::vector<std::string> seen_pending;
   Timestamp committed_in_the_way;
+};
+
+// Requests that may go on. They are told when this ends, which is when the replica's mutex has been let go of: it is what
+// they want first, and their notifier may be preempted by the very task it wakes.
+class ToWake {
+ public:
+  ToWake() = default;
+  ToWake(const ToWake&) = delete;
+  ToWake& operator=(const ToWake&) = delete;
+  ~ToWake() {
+    for (const auto& request : requests_) request->cv.NotifyOne();
+  }
+  // Under the replica's mutex.
+  void Add(const Woken& woken) {
+    for (Admission* admission : woken) {
+      auto* request = static_cast<PendingRequest*>(admission);
+      request->woken = true;
+      requests_.push_back(request->shared_from_this());
+    }
+  }
+
+ private:
+  absl::InlinedVector<std::shared_ptr<PendingRequest>, 4> requests_;
 };
 
 // How the keys that an EndTxn resolves are isolated.

@@ -1,6 +1,7 @@
 #include "kv/replica/raft_driver.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace orrery::kv {
 
@@ -16,25 +17,29 @@ void RaftDriver::EnqueueLocked(std::shared_ptr<DrivenRange> range) {
   ready_.push_back(std::move(range));
 }
 
-void RaftDriver::DriveOnce() {
+void RaftDriver::DriveOnce(const Waiter* own) {
   driving_ = true;
   auto ranges = std::move(ready_);
   ready_.clear();
   for (const auto& range : ranges) range->enqueued_ = false;
   mutex_.Unlock();
-  Cycle(std::move(ranges));
+  const Finished finished = Cycle(std::move(ranges));
   mutex_.Lock();
   driving_ = false;
+  // The next cycle first: all that is under way waits for it, and who is finished would take its processor.
+  if (own && own->done) PassOn();
+  if (finished.empty()) return;
+  mutex_.Unlock();
+  Tell(finished);
+  mutex_.Lock();
 }
 
 // Somebody must go on with what is ready, or end a wait for the driver's end.
 void RaftDriver::PassOn() {
   if (driving_ || ready_.empty() || stopped_) return;
-  if (!waiting_.empty()) {
-    waiting_.front()->cv.NotifyOne();
-  } else {
-    worker_cv_.NotifyOne();
-  }
+  // Not one that is finished and has only not left yet: it would have to wake up before it could pass that on.
+  const auto next = std::find_if(waiting_.begin(), waiting_.end(), [](const Waiter* waiter) { return !waiter->done; });
+  (next != waiting_.end() ? (*next)->cv : worker_cv_).NotifyOne();
 }
 
 Status RaftDriver::DriveUntil(const runtime::Context& context, Waiter& waiter) {
@@ -42,7 +47,7 @@ Status RaftDriver::DriveUntil(const runtime::Context& context, Waiter& waiter) {
   Status status;
   while (!waiter.done && status.ok()) {
     if (!driving_ && !ready_.empty() && !stopped_) {
-      DriveOnce();
+      DriveOnce(&waiter);
       status = context.Check();
       continue;
     }
@@ -56,7 +61,7 @@ Status RaftDriver::DriveUntil(const runtime::Context& context, Waiter& waiter) {
 
 void RaftDriver::Drive() {
   MutexLock lock(mutex_);
-  while (!driving_ && !ready_.empty() && !stopped_) DriveOnce();
+  while (!driving_ && !ready_.empty() && !stopped_) DriveOnce(nullptr);
 }
 
 void RaftDriver::Nudge() {
@@ -68,7 +73,7 @@ void RaftDriver::RunWorker(const runtime::Context& context) {
   MutexLock lock(mutex_);
   while (!stopped_ && context.Check().ok()) {
     if (!driving_ && !ready_.empty()) {
-      DriveOnce();
+      DriveOnce(nullptr);
       continue;
     }
     if (!worker_cv_.Wait(context, mutex_).ok()) break;
@@ -108,12 +113,13 @@ Status RaftDriver::WriteEffects(CycleOutput& out) {
   return OkStatus();
 }
 
-void RaftDriver::TellFinished(CycleOutput& out) {
-  for (auto& proposal : out.finished) {
-    proposal->waiter.done = true;
-    proposal->waiter.cv.NotifyOne();
-  }
-  out.finished.clear();
+RaftDriver::Finished RaftDriver::TakeFinished(CycleOutput& out) {
+  for (auto& proposal : out.finished) proposal->waiter.done = true;
+  return std::exchange(out.finished, {});
+}
+
+void RaftDriver::Tell(const Finished& finished) {
+  for (const auto& proposal : finished) proposal->waiter.cv.NotifyOne();
 }
 
 Status RaftDriver::ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>& ranges, CycleOutput& out) {
@@ -125,12 +131,16 @@ Status RaftDriver::ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>&
   RETURN_IF_ERROR(WriteEffects(out));
   for (DrivenRange* range : applied) range->PublishApplied(out);
   if (!out.after.empty()) return OkStatus();  // who waits for a split is told when its right half is there
-  MutexLock lock(mutex_);
-  TellFinished(out);
+  Finished finished;
+  {
+    MutexLock lock(mutex_);
+    finished = TakeFinished(out);
+  }
+  Tell(finished);
   return OkStatus();
 }
 
-void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
+RaftDriver::Finished RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   CycleOutput out;
   out.now = clock_.MonoNow();
   for (auto& range : ranges) range->Collect(out);
@@ -163,7 +173,7 @@ void RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
   for (auto& action : out.after) action();
   MutexLock lock(mutex_);
   for (auto& range : again) EnqueueLocked(std::move(range));
-  TellFinished(out);
+  return TakeFinished(out);
 }
 
 }  // namespace orrery::kv

@@ -117,14 +117,19 @@ class RaftDriver {
   const DriverMetrics& metrics() const { return metrics_; }
 
  private:
-  void Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges);
+  using Finished = std::vector<std::shared_ptr<Proposal>>;
+  // Gives who is to be told, with Tell.
+  Finished Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges);
   void EnqueueLocked(std::shared_ptr<DrivenRange> range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DriveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `own`: the driving task's; null: it goes on as long as there is something to do.
+  void DriveOnce(const Waiter* own) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>& ranges, CycleOutput& out);
   Status WriteEffects(CycleOutput& out);
   Status Persist(CycleOutput& out);
-  void TellFinished(CycleOutput& out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Finished TakeFinished(CycleOutput& out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Not under the mutex, which they want at once.
+  static void Tell(const Finished& finished);
 
   storage::Engine& engine_;
   runtime::Clock& clock_;

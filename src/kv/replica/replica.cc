@@ -548,7 +548,7 @@ Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, Propos
 }  // namespace
 
 // Locks and marks become known to later requests while the latches are still held.
-void Replica::ApplyLocalEffects(Proposal& proposal) {
+void Replica::ApplyLocalEffects(Proposal& proposal, ToWake& to_wake) {
   Woken woken;
   for (const auto& lock : proposal.acquired) {
     concurrency_.OnLockAcquired(proposal.txn, lock.key, lock.strength, lock.durability);
@@ -568,18 +568,19 @@ void Replica::ApplyLocalEffects(Proposal& proposal) {
     WakePushers(pushes_.OnRecord(*proposal.record));
   }
   if (proposal.request) concurrency_.Finish(*proposal.request, woken);
-  Wake(woken);
+  to_wake.Add(woken);
 }
 
 Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e,
                            BatchResponse& response) {
   const auto* push = batch.requests.empty() ? nullptr : std::get_if<PushTxnRequest>(&batch.requests.back());
+  std::optional<ToWake> to_wake(std::in_place);
   if (e.acquired.empty() && e.resolved.empty() && e.marks.empty() && !e.record && !push) {  // nearly always
     MutexLock lock(mutex_);
     RememberReads(batch, attempt, e.responses);
     Woken woken;
     concurrency_.Finish(*attempt.request, woken);
-    Wake(woken);
+    to_wake->Add(woken);
   } else {
     auto proposal = NewProposal(e);
     proposal->request = attempt.request;
@@ -588,8 +589,9 @@ Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Ev
     if (push) {
       std::get<PushTxnResponse>(e.responses.back()).waiters = pushes_.Edges(push->pushee.id);
     }
-    ApplyLocalEffects(*proposal);
+    ApplyLocalEffects(*proposal, *to_wake);
   }
+  to_wake.reset();
   NudgeHandOver();
   // T27, B52: only an answer that leaves within the lease is one.
   RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));

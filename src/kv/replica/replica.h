@@ -139,7 +139,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
                      eval::Evaluation& e, BatchResponse& response);
   Status CheckSpaceFor(const BatchRequest& batch) const;
   void FillResponse(const BatchRequest& batch, const Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
-  void ApplyLocalEffects(Proposal& proposal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ApplyLocalEffects(Proposal& proposal, ToWake& to_wake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // replica_wait.cc: waiting for latches, locks and other transactions.
   Status Admit(const runtime::Context& context, PendingRequest& request,

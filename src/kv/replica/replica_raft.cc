@@ -218,6 +218,7 @@ void Replica::ApplyCommitted(CycleOutput& out) {
 
 void Replica::PublishApplied(CycleOutput& out) {
   {
+    ToWake to_wake;
     MutexLock lock(mutex_);
     if (!committed_.empty()) {
       applied_ = state_;
@@ -226,11 +227,11 @@ void Replica::PublishApplied(CycleOutput& out) {
     }
     for (auto& [proposal, status] : completed_) {
       if (status.ok()) {
-        ApplyLocalEffects(*proposal);
+        ApplyLocalEffects(*proposal, to_wake);
       } else if (proposal->request) {
         Woken woken;
         concurrency_.Finish(*proposal->request, woken);
-        Wake(woken);
+        to_wake.Add(woken);
       }
       proposal->request.reset();
     }

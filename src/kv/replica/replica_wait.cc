@@ -43,10 +43,11 @@ void Replica::WakePushers(const std::vector<PushWaiter*>& waiters) {
 
 void Replica::Abandon(PendingRequest& request) {
   {
+    ToWake to_wake;
     MutexLock lock(mutex_);
     Woken woken;
     concurrency_.Finish(request, woken);
-    Wake(woken);
+    to_wake.Add(woken);
   }
   NudgeHandOver();
 }

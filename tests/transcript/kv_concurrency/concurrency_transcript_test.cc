@@ -88,7 +88,12 @@ class Story {
       return "ok\n";
     }
     if (c.name == "record") {
-      manager_.OnTxnRecord({.meta = Txn(c), .status = Status(c.Get("status"))}, woken);
+      TxnRecord record{.meta = Txn(c), .status = Status(c.Get("status"))};
+      if (c.Has("locks")) {
+        const SpanRef span = SpanOfText(c.Get("locks"));
+        record.lock_spans.push_back({std::string(span.start), std::string(span.end)});
+      }
+      manager_.OnTxnRecord(record, woken);
       return "ok\n";
     }
     if (c.name == "push") {

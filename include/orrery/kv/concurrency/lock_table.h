@@ -89,6 +89,7 @@ class LockTable {
                        Woken& woken);
   // False if the request has to wait here.
   bool VisitKey(Admission& request, KeyLocks& key, LockStrength strength, ScanResult& result, Woken& woken);
+  void DropUnreplicated(std::string_view txn_id, SpanRef span, Woken& woken);
   void Queue(Admission& request, KeyLocks& key, LockStrength strength);
   void HandOver(KeyLocks& key, Woken& woken);
   void EraseIfUnused(KeyLocks& key);
