@@ -98,6 +98,19 @@ Status NodeImpl::StartListening(runtime::TaskGroup& group) {
   return OkStatus();
 }
 
+// A stop while starting: waits of `step` end with its context.
+void NodeImpl::UnlessStopped(const runtime::Context& context, const std::function<void(const runtime::Context&)>& step) {
+  const auto waiting = context.WithCancel();
+  auto watcher = runtime_.scheduler().Spawn(waiting.context, Named("stop watcher"), [&](const runtime::Context& c) {
+    runtime::MutexLock lock(mutex_);
+    const Status waited = runtime::WaitUntil(c, mutex_, stop_cv_, [&] { return stop_requested_; });
+    if (waited.ok()) waiting.Cancel();
+  });
+  step(waiting.context);
+  waiting.Cancel();
+  watcher->Join();
+}
+
 Status NodeImpl::FindIdentity(const runtime::Context& context) {
   if (!identity_->identity()) {
     new_cluster_ = true;
@@ -111,16 +124,8 @@ Status NodeImpl::FindIdentity(const runtime::Context& context) {
   } else {
     RETURN_IF_ERROR(identity_->CheckCluster(context));
   }
-  // A stop while waiting: the wait ends with the scope.
-  const auto waiting = context.WithCancel();
-  auto watcher = runtime_.scheduler().Spawn(waiting.context, Named("stop watcher"), [&](const runtime::Context& c) {
-    runtime::MutexLock lock(mutex_);
-    const Status waited = runtime::WaitUntil(c, mutex_, stop_cv_, [&] { return stop_requested_; });
-    if (waited.ok()) waiting.Cancel();
-  });
-  auto id = identity_->Await(waiting.context);
-  waiting.Cancel();
-  watcher->Join();
+  StatusOr<storage::StoreIdentity> id = UnavailableError("");
+  UnlessStopped(context, [&](const runtime::Context& waiting) { id = identity_->Await(waiting); });
   if (!id.ok()) return id.status();
   phase_ = Phase::kStarting;
   self_.node = id->node;
@@ -218,7 +223,9 @@ Status NodeImpl::StartSql(const runtime::Context& context, runtime::TaskGroup& g
   });
   // A schema change waits this long for the tables that a lost node had in use.
   catalog_ = sql::NewCatalog(context, client_->database(), {.node = self_.node, .lease_duration = 20s});
-  RETURN_IF_ERROR(catalog_->Start(context));
+  Status begun;  // it reads the system tables, whose other replicas may be gone for good
+  UnlessStopped(context, [&](const runtime::Context& waiting) { begun = catalog_->Start(waiting); });
+  RETURN_IF_ERROR(begun);
   sql::SqlServices services{.database = client_->database(), .catalog = *catalog_, .functions = *functions_,
                             .time_zones = time_zones_.get(), .node = self_.node};
   services.cancel_elsewhere = [this](const runtime::Context& c, NodeId node, int32_t pid, int32_t secret) {

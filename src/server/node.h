@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <optional>
 
 #include "orrery/kv/client/kv_client.h"
@@ -35,6 +36,7 @@ class NodeImpl final : public Node {
   // In this order; each step may use what the ones before it made.
   Status StartListening(runtime::TaskGroup& group);
   Status FindIdentity(const runtime::Context& context);
+  void UnlessStopped(const runtime::Context& context, const std::function<void(const runtime::Context&)>& step);
   Status OpenWitness();
   Status BuildKv(const runtime::Context& context);
   Status StartKv(const runtime::Context& context, runtime::TaskGroup& group);
