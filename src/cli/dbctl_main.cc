@@ -1,7 +1,9 @@
 // dbctl: administration of a cluster. Noun, verb; data on stdout, everything else on stderr; exit codes 0 done,
 // 1 failed, 2 wrong usage.
 #include <cstdio>
+#include <fstream>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 
@@ -11,6 +13,7 @@
 #include "orrery/base/hash.h"
 #include "orrery/runtime/threads_runtime.h"
 #include "orrery/server/admin_messages.h"
+#include "server/range_admin.h"
 #include "server/status_service.h"
 
 namespace orrery::cli {
@@ -92,13 +95,54 @@ int RangeList(const Settings& settings) {
   return 0;
 }
 
-void AddCommand(CLI::App& parent, const char* name, const char* help, std::function<int(const Settings&)> run) {
+struct Nothing {
+  template <class V> void Visit(V&) {}
+};
+
+// Keys as `range list` prints them; from `file` ("-": standard input) one a line.
+int RangeSplit(const Settings& settings, const std::vector<std::string>& keys, const std::string& file) {
+  std::vector<std::string> texts = keys;
+  std::ifstream opened;
+  if (!file.empty() && file != "-") {
+    opened.open(file);
+    if (!opened) return Fail(NotFoundError("cannot read " + file));
+  }
+  if (!file.empty()) {
+    std::istream& lines = file == "-" ? std::cin : opened;
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.empty()) texts.push_back(line);
+    }
+  }
+  server::RangeSplitRequest request;
+  for (const std::string& text : texts) {
+    auto key = server::KeyFromPrintable(text);
+    if (!key.ok()) return Fail(key.status().Annotate(text));
+    request.keys.push_back(std::move(*key));
+  }
+  Nothing answer;
+  const Status asked = Ask(settings, server::kRangeSplitMethod, request, answer);
+  if (!asked.ok()) return Fail(asked);
+  std::printf(settings.format == "json" ? "{\"keys\": %zu}\n" : "Ranges begin at %zu keys.\n", request.keys.size());
+  return 0;
+}
+
+CLI::App* AddCommand(CLI::App& parent, const char* name, const char* help, std::function<int(const Settings&)> run) {
   auto settings = std::make_shared<Settings>();
   auto* command = parent.add_subcommand(name, help);
   command->add_option("--host", settings->host, "A node's rpc address")->envname("ORRERY_HOST")->capture_default_str();
   command->add_option("--format", settings->format, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
   command->add_option("--timeout", settings->timeout_s, "Seconds to wait for the answer")->capture_default_str();
   command->callback([settings, run = std::move(run)] { SetExitCode(run(*settings)); });
+  return command;
+}
+
+void AddRangeSplit(CLI::App& range) {
+  auto keys = std::make_shared<std::vector<std::string>>();
+  auto file = std::make_shared<std::string>();
+  auto* split = AddCommand(range, "split", "Begin ranges at these keys",
+                           [keys, file](const Settings& settings) { return RangeSplit(settings, *keys, *file); });
+  split->add_option("keys", *keys, "Keys as range list prints them: \\x and two hexadecimal digits for bytes that are no ASCII");
+  split->add_option("--from", *file, "A file with a key a line; -: standard input");
 }
 
 }  // namespace
@@ -114,6 +158,7 @@ int main(int argc, char** argv) {
   auto* range = app.add_subcommand("range", "Ranges of the cluster");
   range->require_subcommand(1);
   orrery::cli::AddCommand(*range, "list", "Every replica with its range, lease and progress", orrery::cli::RangeList);
+  orrery::cli::AddRangeSplit(*range);
   orrery::cli::AddVersionCommand(app, "dbctl");
   try {
     app.parse(argc, argv);

@@ -41,7 +41,7 @@ Status Raft::HandleHeartbeat(const Message& m) {
   Message answer = AnswerTo(m, MessageType::kHeartbeatResp);
   answer.read_round = m.read_round;
   answer.quiesce = AgreesToQuiesce(m);
-  if (answer.quiesce) rest_ = Rest::kQuiet;
+  if (answer.quiesce) FallQuiet();
   Send(std::move(answer));
   return OkStatus();
 }

@@ -17,7 +17,7 @@ void Inflights::FreeUpTo(RaftIndex index) {
 }
 
 void Inflights::Clear() {
-  messages_.clear();
+  messages_.Clear();
   bytes_ = 0;
 }
 

@@ -4,9 +4,9 @@
 // most the in-flight window; in kSnapshot none.
 #pragma once
 
-#include <deque>
 #include <limits>
 
+#include "orrery/base/fifo.h"
 #include "orrery/raft/raw_node.h"
 
 namespace orrery::raft {
@@ -28,7 +28,7 @@ class Inflights {
     RaftIndex last;
     size_t bytes;
   };
-  std::deque<Sent> messages_;
+  Fifo<Sent> messages_;
   size_t bytes_ = 0;
 };
 

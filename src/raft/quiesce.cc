@@ -43,7 +43,12 @@ void Raft::FallQuietIfAllAgree() {
   const bool all = std::all_of(progress_.begin(), progress_.end(), [&](const auto& item) {
     return item.first == config_.id || item.second.quiet || Contains(absent_, item.first);
   });
-  if (all) rest_ = Rest::kQuiet;
+  if (all) FallQuiet();
+}
+
+void Raft::FallQuiet() {
+  rest_ = Rest::kQuiet;
+  log_.ForgetTail();
 }
 
 // The follower's log is the leader's: the leader heard so of everything up to `commit`, and there is no more.

@@ -25,6 +25,10 @@ Status Raft::Load(const LogStorage& storage) {
   if (log_.last_term() > term_) return DataLossError("raft log: an entry of a term never entered");
   if (config_.start_mode == StartMode::kRestarted) bound_until_ = now_ + config_.election_timeout;
   ResetElectionTimer();
+  if (config_.start_quiet) {
+    rest_ = Rest::kQuiet;
+    if (config_.known_leader != config_.id) leader_ = config_.known_leader;
+  }
   return OkStatus();
 }
 
@@ -84,13 +88,13 @@ void Raft::LeaveRole() {
   self_vote_unstaged_ = false;
   progress_.clear();
   appends_due_ = false;
-  uncommitted_.clear();
+  uncommitted_.Clear();
   uncommitted_bytes_ = 0;
   news_ = {};
   transfer_target_ = ReplicaId();
   timeout_now_sent_ = false;
   unstarted_reads_.clear();
-  pending_reads_.clear();
+  pending_reads_.Clear();
 }
 
 // ---- messages ----

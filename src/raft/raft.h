@@ -13,10 +13,10 @@
 // share one message to each peer.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <vector>
 
+#include "orrery/base/fifo.h"
 #include "orrery/raft/raw_node.h"
 #include "raft/jitter.h"
 #include "raft/progress.h"
@@ -117,6 +117,7 @@ class Raft {
   // quiesce.cc
   bool MayQuiesce() const;
   void FallQuietIfAllAgree();
+  void FallQuiet();
   bool AgreesToQuiesce(const Message& m) const;
   void NoteQuiesceAnswer(Progress& peer, const Message& m);
   bool Rouses(const Message& m) const;
@@ -175,7 +176,7 @@ class Raft {
     size_t bytes;
     CommitNews news;
   };
-  std::deque<Uncommitted> uncommitted_;
+  Fifo<Uncommitted> uncommitted_;
   size_t uncommitted_bytes_ = 0;
   RaftIndex news_;               // committed, and to be told at once
   RaftIndex pending_conf_;       // no membership change is proposed before this is applied
@@ -196,7 +197,7 @@ class Raft {
     uint64_t round;
   };
   std::vector<uint64_t> unstarted_reads_;
-  std::deque<PendingRead> pending_reads_;
+  Fifo<PendingRead> pending_reads_;
   uint64_t read_round_ = 0;
   Timestamp read_promise_;        // highest known here
   Timestamp campaign_promise_;    // highest in the votes of this campaign
@@ -210,7 +211,7 @@ class Raft {
     RaftTerm term;
     bool self_vote;
   };
-  std::deque<Persisting> persisting_;
+  Fifo<Persisting> persisting_;
   uint64_t last_token_ = 0;
   SoftState staged_soft_state_;
   std::vector<Message> messages_;

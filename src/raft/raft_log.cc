@@ -110,7 +110,7 @@ void RaftLog::TruncateFrom(RaftIndex index, RaftTerm previous_term) {
   if (tail_.empty()) before_ = {previous_term, keep};
   stable_ = std::min(stable_, keep);
   staged_ = std::min(staged_, keep);
-  for (StagedWrite& write : writes_) write.last = std::min(write.last, keep);
+  for (size_t i = 0; i < writes_.size(); ++i) writes_[i].last = std::min(writes_[i].last, keep);
 }
 
 void RaftLog::CommitTo(RaftIndex index) {
@@ -120,14 +120,14 @@ void RaftLog::CommitTo(RaftIndex index) {
 
 void RaftLog::Restore(const SnapshotMeta& meta) {
   ORRERY_ASSERT(meta.index > committed_, "raft log: a snapshot only moves forward");
-  tail_.clear();
+  tail_.Clear();
   tail_bytes_ = 0;
   before_ = {meta.term, meta.index};
   committed_ = staged_ = meta.index;
   stable_ = RaftIndex();  // nothing of the new log is durable until the snapshot is
   pending_snapshot_ = meta;
   snapshot_staged_ = false;
-  for (StagedWrite& write : writes_) write.attests = false;
+  for (size_t i = 0; i < writes_.size(); ++i) writes_[i].attests = false;
 }
 
 bool RaftLog::HasUnstaged() const {
@@ -192,6 +192,14 @@ void RaftLog::OnApplied(RaftIndex index) {
     apply_bytes_ -= apply_batches_.front().bytes;
     apply_batches_.pop_front();
   }
+}
+
+void RaftLog::ForgetTail() {
+  ORRERY_ASSERT(stable_ == last_index() && applied_ == last_index() && !pending_snapshot_,
+                "raft log: what is forgotten here is stored and applied");
+  before_ = {last_term(), last_index()};
+  tail_.Clear();
+  tail_bytes_ = 0;
 }
 
 void RaftLog::Prune() {

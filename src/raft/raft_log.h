@@ -14,10 +14,10 @@
 // asynchronous storage writes).
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <vector>
 
+#include "orrery/base/fifo.h"
 #include "orrery/raft/raw_node.h"
 
 namespace orrery::raft {
@@ -63,6 +63,8 @@ class RaftLog {
   // Next entries to apply, within max_apply_bytes of outstanding work.
   Status TakeApplicable(std::vector<Entry>& out);
   void OnApplied(RaftIndex index);
+  // Gives the memory back, as nobody will ask soon. Precondition: everything is stable and applied.
+  void ForgetTail();
 
  private:
   struct StagedWrite {
@@ -82,7 +84,7 @@ class RaftLog {
   const LogStorage& storage_;
   const Config& config_;
   EntryId before_;  // the entry before tail_.front()
-  std::deque<Entry> tail_;
+  Fifo<Entry> tail_;
   size_t tail_bytes_ = 0;
   RaftIndex stable_;
   RaftIndex staged_;
@@ -91,8 +93,8 @@ class RaftLog {
   RaftIndex applied_;
   std::optional<SnapshotMeta> pending_snapshot_;  // accepted, not yet durable
   bool snapshot_staged_ = false;
-  std::deque<StagedWrite> writes_;
-  std::deque<Applying> apply_batches_;
+  Fifo<StagedWrite> writes_;
+  Fifo<Applying> apply_batches_;
   size_t apply_bytes_ = 0;
 };
 

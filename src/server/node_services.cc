@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/node.h"
+#include "server/range_admin.h"
 
 namespace orrery::server {
 
@@ -32,6 +33,13 @@ void NodeImpl::RegisterHandlers() {
   });
   transport.Serve(Method::kSqlCancel, [this](const Context& c, NodeId, std::string_view bytes) -> StatusOr<std::string> {
     HandleCancel(c, bytes);
+    return std::string();
+  });
+  transport.Serve(kRangeSplitMethod, [this](const Context& c, NodeId, std::string_view bytes) -> StatusOr<std::string> {
+    RangeSplitRequest request;
+    RETURN_IF_ERROR(wire::Decode(bytes, request));
+    if (!ready_) return Unready();
+    RETURN_IF_ERROR(SplitRangesAt(c, client_->sender(), std::move(request.keys)));
     return std::string();
   });
   transport.ServeOneWay(Method::kRaftMessages, [this](const Context& c, NodeId from, std::string_view bytes) {

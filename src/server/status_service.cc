@@ -57,11 +57,11 @@ NodeReport StatusService::Local(const StatusRequest& request) {
   report.ready = sources_.ready();
   report.sql_connections = sources_.sql_connections();
   report.uptime_ns = (sources_.runtime.clock().MonoNow() - sources_.started).count();
-  for (const auto& status : sources_.store.ListRanges()) {
-    ++report.range_count;
-    report.lease_count += status.lease_valid_here || status.lease_rests_here;
-    if (request.with_ranges) report.ranges.push_back(ReportOf(status));
-  }
+  const kv::StoreMetrics metrics = sources_.store.GetMetrics();
+  report.range_count = metrics.range_count;
+  report.lease_count = metrics.lease_count;
+  if (!request.with_ranges) return report;
+  for (const auto& status : sources_.store.ListRanges()) report.ranges.push_back(ReportOf(status));
   return report;
 }
 

@@ -63,6 +63,11 @@ struct Config {
   size_t max_cached_bytes = 128 << 10;
   size_t max_pending_reads = 4096;
 
+  // The replica starts quiet (RawNode::Quiesce), as its group probably is. The driver sees to it that somebody wakes
+  // the group when it is needed. `known_leader`: who led the stored term, if that is known and another replica.
+  bool start_quiet = false;
+  ReplicaId known_leader;
+
   // InvalidArgument if a limit or a duration contradicts another.
   Status Validate() const;
 };

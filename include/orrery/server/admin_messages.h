@@ -8,6 +8,7 @@
 #include "orrery/base/ids.h"
 #include "orrery/base/timestamp.h"
 #include "orrery/kv/api/descriptor.h"
+#include "orrery/runtime/transport.h"
 
 namespace orrery::server {
 
@@ -93,6 +94,15 @@ struct StatusResponse {
   std::string cluster_id;
   std::vector<NodeReport> nodes;
   template <class V> void Visit(V& v) { v(1, cluster_id); v(2, nodes); }
+};
+
+// Numbers of methods from 32 on are the server's own.
+inline constexpr auto kRangeSplitMethod = runtime::Method(32);
+
+// kRangeSplitMethod, a call by address: ranges are to begin at these keys. An empty answer.
+struct RangeSplitRequest {
+  std::vector<std::string> keys;
+  template <class V> void Visit(V& v) { v(1, keys); }
 };
 
 // Method::kSqlCancel.

@@ -5,6 +5,10 @@
 namespace orrery::kv {
 namespace {
 
+// Counts lag behind by a gossip round: moves for balance wait for it, or they overshoot.
+constexpr Duration kBalancingInterval = 1s;
+constexpr size_t kLeaseMovesMax = 100;
+
 const PlacementNode* FindNode(const std::vector<PlacementNode>& nodes, NodeId id) {
   for (const auto& n : nodes) {
     if (n.node == id) return &n;
@@ -99,6 +103,14 @@ PlacementAction DecidePlacement(const PlacementOptions& options, const std::vect
   return EvenOutLeases(options, nodes, self, active_voters).value_or(PlacementAction{});
 }
 
+size_t BalancingMoves(const std::vector<PlacementNode>& nodes, NodeId self, const PlacementAction& action) {
+  if (!action.move_lease_to) return 1;
+  const PlacementNode* mine = FindNode(nodes, self);
+  const PlacementNode* theirs = FindNode(nodes, *action.move_lease_to);
+  if (!mine || !theirs || mine->lease_count <= theirs->lease_count) return 1;
+  return std::clamp<size_t>((mine->lease_count - theirs->lease_count) / (2 * nodes.size()), 1, kLeaseMovesMax);
+}
+
 std::vector<PlacementNode> PlacementNodes(const std::vector<NodeState>& states, Duration dead_timeout) {
   std::vector<PlacementNode> nodes;
   for (const auto& state : states) {
@@ -129,8 +141,12 @@ PlacementAction MembershipPlacement::Decide(const PlacementQuestion& question) {
   if (!balancing) return action;
   runtime::MutexLock lock(mutex_);
   const MonoTime now = clock_.MonoNow();
-  if (now < next_balancing_) return {};
-  next_balancing_ = now + Duration(1s);
+  if (now >= next_balancing_) {
+    next_balancing_ = now + kBalancingInterval;
+    moves_left_ = BalancingMoves(nodes, membership_.self(), action);
+  }
+  if (moves_left_ == 0) return {};
+  --moves_left_;
   return action;
 }
 

@@ -84,8 +84,7 @@ void RaftLog::StageEntries(storage::WriteBatch& batch, std::vector<raft::Entry> 
     cache_.pop_back();
   }
   if (!cache_.empty() && cache_.back().index.Next() != first) {
-    cache_.clear();
-    cache_bytes_ = 0;
+    ForgetCache();
   }
   for (auto& entry : entries) {
     const std::string key = local_keys::LogEntry(range_, entry.index);
@@ -100,6 +99,11 @@ void RaftLog::StageEntries(storage::WriteBatch& batch, std::vector<raft::Entry> 
     batch.Delete(ColumnFamily::kRaft, local_keys::LogEntry(range_, i));
   }
   TrimCache();
+}
+
+void RaftLog::ForgetCache() {
+  cache_.Clear();
+  cache_bytes_ = 0;
 }
 
 void RaftLog::TrimCache() {
@@ -129,8 +133,7 @@ void RaftLog::StageReset(storage::WriteBatch& batch, const TruncatedStateRecord&
   for (RaftIndex i = truncated_.index.Next(); i <= last_; i = i.Next()) {
     batch.Delete(ColumnFamily::kRaft, local_keys::LogEntry(range_, i));
   }
-  cache_.clear();
-  cache_bytes_ = 0;
+  ForgetCache();
   bytes_ = 0;
   truncated_ = at;
   applied_ = at;

@@ -5,9 +5,8 @@
 // the readers here and written by the batch it was staged in, before the raft core is told OnPersisted.
 #pragma once
 
-#include <deque>
-
 #include "kv/replica/records.h"
+#include "orrery/base/fifo.h"
 #include "orrery/raft/log_storage.h"
 
 namespace orrery::kv {
@@ -40,6 +39,9 @@ class RaftLog : public raft::LogStorage {
     conf_ = conf;
   }
 
+  // The range is quiet: its entries are read from disk if anybody wants them.
+  void ForgetCache();
+
   const raft::HardState& hard_state() const { return hard_state_; }
   uint64_t bytes() const { return bytes_; }  // of the entries held, roughly (from this incarnation on)
 
@@ -56,7 +58,7 @@ class RaftLog : public raft::LogStorage {
   RaftIndex last_;
   RaftTerm last_term_;
   uint64_t bytes_ = 0;
-  std::deque<raft::Entry> cache_;  // the newest entries, contiguous up to last_
+  Fifo<raft::Entry> cache_;  // the newest entries, contiguous up to last_
   size_t cache_bytes_ = 0;
 };
 

@@ -22,6 +22,7 @@
 #include "kv/replica/host.h"
 #include "kv/replica/proposal.h"
 #include "kv/replica/raft_log.h"
+#include "kv/replica/rest.h"
 #include "orrery/kv/concurrency/concurrency_manager.h"
 #include "orrery/kv/concurrency/timestamp_cache.h"
 #include "orrery/kv/concurrency/txn_wait_queue.h"
@@ -39,7 +40,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   // Reads the replica's state from the engine and makes its raft node. A replica without a descriptor on disk
   // is uninitialised: it votes and waits for a RaftSnapshot.
-  Status Load(raft::StartMode mode, Timestamp read_promise);
+  Status Load(raft::StartMode mode, Timestamp read_promise, LoadAs as = LoadAs::kAwake);
 
   BatchResponse Send(const runtime::Context& context, const BatchRequest& batch);
   // The replica's node through which nearly all requests came since the last call, if there were many. A hint.
@@ -55,12 +56,10 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool OwnsLease() const;
   // Wakes the range if it is quiet. OK: the lease is valid; NotLeaseholder.
   Status EnsureLease(const runtime::Context& context);
-  struct Rest {
-    bool quiet = false;
-    bool leads = false;
-    NodeId leader;  // the leader's node; none: not known
-  };
   Rest rest() const;
+  // Its range may have left it behind. Not while it sleeps, once the meta record named it: who removes it later wakes it.
+  bool MembershipIsInDoubt() const;
+  void NoteMembershipConfirmed();
   AppliedStateRecord applied_state() const;
   // As of the end of the last cycle that touched the range.
   raft::GroupStatus raft_status() const;
@@ -74,8 +73,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // Runs inside the next cycle, before messages and proposals.
   void Post(std::function<void(Replica&, CycleOutput&)> action);
   void Submit(std::shared_ptr<Proposal> proposal);
-  // Wakes a quiet range; with kLeaderIsGone the first of the remaining followers campaigns at once.
-  enum class WakeReason : uint8_t { kMemberIsBack, kLeaderIsGone };
   void PostWake(WakeReason reason);
   // Proposes and waits: OK once applied; NotLeaseholder: certainly not executed; Ambiguous.
   Status ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal);
@@ -163,8 +160,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
     explicit ActiveRequest(Replica& replica);
     ~ActiveRequest();
     ActiveRequest(const ActiveRequest&) = delete;
-    ActiveRequest& operator=(const ActiveRequest&) = delete;
-
    private:
     Replica& replica_;
   };
@@ -175,6 +170,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void MaybeQuiesce(MonoTime now);
   bool NoteQuiet(CycleOutput& out);
   bool LivesAreUnchanged() const;
+  bool LeaderLives() const;
+  bool MayStartQuiet() const;
+  void ResumeLead(MonoTime now);
   bool IsFirstToCampaign() const;
   void CampaignAsFollower(MonoTime now);
 
@@ -253,6 +251,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   MonoTime leader_contact_ ABSL_GUARDED_BY(mutex_);
   uint64_t log_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool retired_ ABSL_GUARDED_BY(mutex_) = false;
+  Rest rest_ ABSL_GUARDED_BY(mutex_);  // what raft_status_ does not say of it
 
   mutable runtime::Mutex inbox_mutex_{"replica.inbox"};
   Inbox inbox_ ABSL_GUARDED_BY(inbox_mutex_);
@@ -291,6 +290,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool truncation_proposed_ = false;
   MonoTime last_work_;               // of a leader: when it last had a reason to be awake
   bool was_quiet_ = false;           // as the store knows
+  bool led_before_start_ = false;    // and nobody has since: this replica takes up the lead when it is woken
   // The nodes that the last quiescence rests on: of the leader, for it of all members; as they were then.
   std::vector<std::pair<NodeId, NodeLife>> lives_;
   bool quarantined_ = false;

@@ -23,7 +23,7 @@ void Replica::WakeForRequest() {
   if (!quiet_.exchange(false)) return;  // somebody else does
   if (owns_lease_.load()) renewing_.store(true);
   Post([](Replica& self, CycleOutput& out) {
-    if (!self.LivesAreUnchanged()) self.CampaignAsFollower(out.now);
+    if (!self.LivesAreUnchanged() || !self.LeaderLives()) self.CampaignAsFollower(out.now);
   });
   host_.driver().Enqueue(shared_from_this());
   host_.driver().Drive();
@@ -49,17 +49,33 @@ Status Replica::EnsureLease(const runtime::Context& context) {
 
 bool Replica::OwnsLease() const { return IsLeaseholder() || (quiet_.load() && owns_lease_.load()); }
 
-Replica::Rest Replica::rest() const {
+Rest Replica::rest() const {
   MutexLock lock(mutex_);
-  Rest rest{.quiet = raft_status_.quiet, .leads = raft_status_.role == raft::Role::kLeader, .leader = {}};
+  Rest rest = rest_;
+  rest.quiet = raft_status_.quiet;
+  rest.leads = raft_status_.role == raft::Role::kLeader;
   const auto* leader = descriptor_ ? descriptor_->FindReplica(raft_status_.leader) : nullptr;
   if (leader) rest.leader = leader->node;
+  rest.since_start = rest.quiet && rest.since_start;
+  rest.without_leader = rest.since_start && !rest.leader;
   return rest;
+}
+
+bool Replica::MembershipIsInDoubt() const {
+  MutexLock lock(mutex_);
+  return !raft_status_.quiet || rest_.in_doubt;
+}
+
+void Replica::NoteMembershipConfirmed() {
+  MutexLock lock(mutex_);
+  rest_.in_doubt = false;
 }
 
 void Replica::PostWake(WakeReason reason) {
   Post([reason](Replica& self, CycleOutput& out) {
-    if (reason == WakeReason::kLeaderIsGone && self.IsFirstToCampaign()) self.CampaignAsFollower(out.now);
+    const bool campaign = reason == WakeReason::kNobodyLeads ||
+                          (reason == WakeReason::kLeaderIsGone && self.IsFirstToCampaign());
+    if (campaign) self.CampaignAsFollower(out.now);
   });
   host_.driver().Enqueue(shared_from_this());
 }
@@ -73,8 +89,36 @@ bool Replica::LivesAreUnchanged() const {
                      [&](const auto& known) { return host_.LifeOf(known.first) == known.second; });
 }
 
+bool Replica::LeaderLives() const {
+  const auto* leader = current_descriptor_ ? current_descriptor_->FindReplica(soft_state_.leader) : nullptr;
+  return !leader || host_.LifeOf(leader->node).live;
+}
+
+// After a restart a range sleeps on if its group probably does: all have the same leader in mind, or it is this
+// replica. A lease's term is that of the leader who holds it. A crash may have taken what was applied last: then the
+// leader has to say once more what is committed.
+bool Replica::MayStartQuiet() const {
+  if (host_.limits().quiesce_after <= Duration(0) || !current_descriptor_) return false;
+  if (state_.index != log_.LastIndex()) return false;
+  const auto& replicas = current_descriptor_->replicas;
+  const bool settled = replicas.size() > 1 && std::all_of(replicas.begin(), replicas.end(), [](const auto& r) {
+                         return r.type == ReplicaType::kVoter;
+                       });
+  return settled && current_descriptor_->FindReplica(id_) && current_lease_.term == log_.hard_state().term &&
+         current_descriptor_->FindReplica(current_lease_.holder.replica);
+}
+
+// Nobody leads as long as this replica does not: its former leases are over, and the others wait for it or for its
+// node's death. For one election timeout after the start its own promises bind it.
+void Replica::ResumeLead(MonoTime now) {
+  if (!led_before_start_ || raft_->IsQuiet()) return;
+  led_before_start_ = false;
+  const raft::GroupStatus status = raft_->GetStatus();
+  if (!status.leader && status.term == current_lease_.term) CampaignAsFollower(now);
+}
+
 void Replica::CampaignAsFollower(MonoTime now) {
-  // Bound by a promise not yet run out: then the timers do it.
+  // Bound by a promise that has not run out: as soon as it has.
   if (soft_state_.role == raft::Role::kFollower) (void)raft_->Campaign(now).ok();
 }
 
@@ -105,7 +149,7 @@ bool Replica::AdmitWhileQuiet(RaftEnvelope& envelope, CycleOutput& out) {
     if (!life.live || requests_active_.load() > 0) message.quiesce = false;  // answered as any other
   }
   if (message.type != raft::MessageType::kPreVote || !raft_->IsQuiet() || leads) return true;
-  if (message.from == soft_state_.leader || !LivesAreUnchanged()) return true;
+  if (message.from == soft_state_.leader || !LivesAreUnchanged() || !LeaderLives()) return true;
   raft_->Wake(out.now);
   return false;
 }
@@ -126,7 +170,11 @@ void Replica::MaybeQuiesce(MonoTime now) {
     lives.emplace_back(r.node, host_.LifeOf(r.node));
     if (!lives.back().second.live) absent.push_back(r.replica);
   }
-  if (raft_->Quiesce(absent, now)) lives_ = std::move(lives);
+  if (raft_->Quiesce(absent, now)) {
+    lives_ = std::move(lives);
+    MutexLock lock(mutex_);
+    rest_.member_missing = !absent.empty();
+  }
   last_work_ = now;  // if nothing comes of it, it is tried again after as long a time
 }
 
@@ -136,6 +184,7 @@ bool Replica::NoteQuiet(CycleOutput& out) {
     quiet_.store(true);
     if (!was_quiet_) {
       was_quiet_ = true;
+      log_.ForgetCache();
       host_.counters().times_quiet.fetch_add(1, std::memory_order_relaxed);
       host_.OnQuietChanged(*this, ReplicaHost::Quiet::kYes);
     }
@@ -150,6 +199,7 @@ bool Replica::NoteQuiet(CycleOutput& out) {
   {
     MutexLock lock(mutex_);
     leader_contact_ = out.now;
+    rest_.since_start = rest_.in_doubt = false;
   }
   host_.OnQuietChanged(*this, ReplicaHost::Quiet::kNo);
   return raft_->HasReady();

@@ -16,7 +16,7 @@ constexpr Duration kServedPastLease = 3s;  // by a planted bug
 
 }  // namespace
 
-Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
+Status Replica::Load(raft::StartMode mode, Timestamp read_promise, LoadAs as) {
   auto& engine = host_.engine();
   RangeDescriptor descriptor;
   auto found = ReadRecord(engine, ColumnFamily::kState, local_keys::Descriptor(range_), descriptor);
@@ -43,6 +43,12 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
   config.heartbeat_interval = host_.limits().heartbeat_interval;
   config.lease_duration = host_.limits().lease_duration;
   config.initial_read_promise = read_promise;
+  config.start_quiet = was_quiet_ = as == LoadAs::kAsleep && MayStartQuiet();
+  if (was_quiet_) {
+    config.known_leader = current_lease_.holder.replica;
+    led_before_start_ = config.known_leader == id_;
+    quiet_.store(true);
+  }
   ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config, log_));
   host_.clock().Forward(current_lease_.start);
   host_.clock().Forward(state_.write_ts_max);
@@ -54,6 +60,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise) {
   leader_contact_ = config.start_time;
   last_work_ = config.start_time;
   log_bytes_ = log_.bytes();
+  rest_.since_start = rest_.in_doubt = was_quiet_;
   return OkStatus();
 }
 
@@ -139,6 +146,7 @@ void Replica::Collect(CycleOutput& out) {
     const Status status = raft_->Step(std::move(envelope.message), out.now);
     if (status.code() == Code::kDataLoss) return Quarantine(status, out);
   }
+  ResumeLead(out.now);
   if (inbox.tick) {
     if (requests_since_tick_.load(std::memory_order_relaxed) > 0) last_work_ = out.now;
     RaisePromise();

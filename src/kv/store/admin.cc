@@ -17,6 +17,9 @@ constexpr uint8_t kSnapshotIsolation = 1;  // kv::IsolationLevel::kRepeatableRea
 constexpr int kCommitAttemptsMax = 40;
 constexpr Duration kRetryPause = 100ms;
 constexpr Duration kCatchUpTimeout = 120s;
+// A store takes so many at a time, so that splits under way together do not queue up for the counter. Numbers left over
+// when it stops are never used.
+constexpr uint64_t kRangeIdsAtOnce = 16;
 
 Status StatusOf(const BatchResponse& response) {
   return response.error ? ToStatus(*response.error) : OkStatus();
@@ -40,11 +43,13 @@ class StoreImpl::AdminTxn {
     txn_.gateway = store.options_.node;
   }
 
-  Status ConditionalPut(const runtime::Context& context, const std::string& key, const std::string& value,
-                        std::optional<std::string> expected) {
+  // All of them, or the transaction is to be aborted.
+  Status Put(const runtime::Context& context, std::vector<ConditionalPutRequest> puts) {
     BatchRequest batch = NewBatch();
-    batch.requests.push_back(ConditionalPutRequest{key, value, std::move(expected)});
-    locks_.push_back({key, ""});
+    for (auto& put : puts) {
+      locks_.push_back({put.key, ""});
+      batch.requests.push_back(std::move(put));
+    }
     const BatchResponse response = store_.deps_.sender.Send(context, batch);
     RETURN_IF_ERROR(StatusOf(response));
     if (response.txn) txn_.meta.write_ts.Forward(response.txn->meta.write_ts);
@@ -52,7 +57,7 @@ class StoreImpl::AdminTxn {
     return OkStatus();
   }
 
-  // Commits with the trigger that `end` carries, then resolves. On an error nothing of it remains, unless the
+  // Commits with the trigger that `end` carries, then tidies up. On an error nothing of it remains, unless the
   // outcome is ambiguous: then whoever meets the locks finds out.
   Status Commit(const runtime::Context& context, EndTxnRequest end) {
     end.lock_spans = locks_;
@@ -68,7 +73,11 @@ class StoreImpl::AdminTxn {
       return status;
     }
     if (response.txn) txn_.meta.write_ts = response.txn->meta.write_ts;
-    Resolve(context, TxnStatus::kCommitted);
+    // What cannot be tidied up now is left to whoever meets the locks, and to the queue: the record says what became of
+    // the transaction. A record that is left would wake its range once more when it is long quiet.
+    if (Resolve(context, TxnStatus::kCommitted).ok()) {
+      (void)replica_->EraseTxnRecord(context, {.meta = txn_.meta, .status = TxnStatus::kCommitted}).ok();
+    }
     return OkStatus();
   }
 
@@ -80,7 +89,7 @@ class StoreImpl::AdminTxn {
     batch.header.range = range_.range;
     batch.header.generation = range_.generation;
     batch.requests.push_back(std::move(end));
-    if (!replica_->Send(context, batch).error) Resolve(context, TxnStatus::kAborted);
+    if (!replica_->Send(context, batch).error) (void)Resolve(context, TxnStatus::kAborted).ok();
   }
 
  private:
@@ -91,15 +100,12 @@ class StoreImpl::AdminTxn {
     batch.header.gateway = store_.options_.node;
     return batch;
   }
-  // A failure leaves the locks to whoever meets them: the record says what became of the transaction.
-  void Resolve(const runtime::Context& context, TxnStatus status) {
-    for (const Span& span : locks_) {
-      BatchRequest batch;
-      batch.header.now = store_.deps_.clock.Peek();
-      batch.header.gateway = store_.options_.node;
-      batch.requests.push_back(ResolveIntentRequest{span, txn_.meta, status, {}});
-      (void)store_.deps_.sender.Send(context, batch);
-    }
+  Status Resolve(const runtime::Context& context, TxnStatus status) {
+    BatchRequest batch;
+    batch.header.now = store_.deps_.clock.Peek();
+    batch.header.gateway = store_.options_.node;
+    for (const Span& span : locks_) batch.requests.push_back(ResolveIntentRequest{span, txn_.meta, status, {}});
+    return StatusOf(store_.deps_.sender.Send(context, batch));
   }
 
   StoreImpl& store_;
@@ -170,6 +176,10 @@ BatchResponse StoreImpl::SendAdmin(const runtime::Context& context, ReplicaPtr r
 StatusOr<RangeId> StoreImpl::AllocateRangeId(const runtime::Context& context) {
   const std::string key = ClusterKey(kNextRangeId);
   for (int i = 0; i < kCommitAttemptsMax; ++i) {
+    {
+      MutexLock lock(mutex_);
+      if (range_ids_next_ < range_ids_end_) return RangeId(range_ids_next_++);
+    }
     BatchRequest read;
     read.header.now = deps_.clock.Peek();
     read.requests.push_back(GetRequest{key});
@@ -180,9 +190,14 @@ StatusOr<RangeId> StoreImpl::AllocateRangeId(const runtime::Context& context) {
     ASSIGN_OR_RETURN(const uint64_t last, DecodeCounter(get->value));
     BatchRequest write;
     write.header.now = deps_.clock.Peek();
-    write.requests.push_back(ConditionalPutRequest{key, EncodeCounter(last + 1), get->value});
+    write.requests.push_back(ConditionalPutRequest{key, EncodeCounter(last + kRangeIdsAtOnce), get->value});
     const Status written = StatusOf(deps_.sender.Send(context, write));
-    if (written.ok()) return RangeId(last + 1);
+    if (written.ok()) {
+      MutexLock lock(mutex_);
+      range_ids_next_ = last + 2;
+      range_ids_end_ = last + kRangeIdsAtOnce + 1;
+      return RangeId(last + 1);
+    }
     if (!GetError<ConditionFailedError>(written)) return written;
   }
   return AbortedError("the counter of range ids is contended");
@@ -204,9 +219,8 @@ Status StoreImpl::AdminSplit(const runtime::Context& context, const ReplicaPtr& 
   split.right.start = key;
   split.right.generation = split.left.generation;
   AdminTxn txn(*this, replica, *descriptor);
-  Status status = txn.ConditionalPut(context, MetaKey(descriptor->end), wire::Encode(split.right),
-                                     wire::Encode(*descriptor));
-  if (status.ok()) status = txn.ConditionalPut(context, MetaKey(key), wire::Encode(split.left), std::nullopt);
+  const Status status = txn.Put(context, {{MetaKey(descriptor->end), wire::Encode(split.right), wire::Encode(*descriptor)},
+                                          {MetaKey(key), wire::Encode(split.left), std::nullopt}});
   if (!status.ok()) {
     txn.Abort(context);
     return status;
@@ -231,11 +245,12 @@ Status StoreImpl::AdminTransferLease(const runtime::Context& context, const Repl
   // The action refers to this frame: its end is awaited whatever happens to the request.
   ASSIGN_OR_RETURN(const Begun result, begun.Take(context.Detached()));
   RETURN_IF_ERROR(result.status);
+  // Nobody needs to know how it ends, and so many can be under way at once.
+  if (move == LeaseMove::kPutOff) return OkStatus();
   const MonoTime limit = mono_clock().MonoNow() + 3 * options_.election_timeout;
   while (mono_clock().MonoNow() < limit) {
     const auto raft = replica->raft_status();
     if (raft.role != raft::Role::kLeader && raft.leader) return OkStatus();
-    if (move == LeaseMove::kPutOff && !replica->IsLeaving() && replica->IsLeaseholder()) break;
     RETURN_IF_ERROR(runtime_->scheduler().SleepFor(context, 10ms));
   }
   return AbortedError("the lease could not be moved");
@@ -247,7 +262,7 @@ Status StoreImpl::ChangeDescriptor(const runtime::Context& context, const Replic
   for (int i = 0; i < kCommitAttemptsMax; ++i) {
     if (!replica->EnsureLease(context).ok()) return AbortedError("the lease has moved");
     AdminTxn txn(*this, replica, from);
-    status = txn.ConditionalPut(context, MetaKey(from.end), wire::Encode(to), wire::Encode(from));
+    status = txn.Put(context, {{MetaKey(from.end), wire::Encode(to), wire::Encode(from)}});
     if (!status.ok()) {
       txn.Abort(context);
       if (GetError<ConditionFailedError>(status)) return AbortedError("the range was changed meanwhile");

@@ -53,13 +53,17 @@ StoreImpl::ReplicaPtr StoreImpl::MakeUninitialised(const RaftEnvelope& envelope,
 }
 
 Status StoreImpl::CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor) const {
-  for (const auto& replica : AllReplicas()) {
-    if (replica->range() == range) continue;
+  const auto overlaps = [&](const ReplicaPtr& replica) -> Status {
+    if (replica->range() == range) return OkStatus();
     const auto other = replica->descriptor();
-    if (other && other->start < descriptor.end && descriptor.start < other->end) {
-      return FailedPreconditionError("a replica of range " + ToString(other->range) + " overlaps");
-    }
-  }
+    if (!other || other->start >= descriptor.end || descriptor.start >= other->end) return OkStatus();
+    return FailedPreconditionError("a replica of range " + ToString(other->range) + " overlaps");
+  };
+  // As those here do not overlap each other, only the last one before the span can reach into it.
+  MutexLock lock(mutex_);
+  auto it = by_start_.upper_bound(descriptor.start);
+  if (it != by_start_.begin()) --it;
+  for (; it != by_start_.end() && it->first < descriptor.end; ++it) RETURN_IF_ERROR(overlaps(it->second));
   return OkStatus();
 }
 

@@ -56,11 +56,7 @@ void StoreImpl::RunQueues(const runtime::Context& context) {
 // Failures are met again at the next look: nothing here is urgent, and nothing depends on it for safety.
 void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& replica) {
   if (!replica->descriptor()) return;
-  if (!replica->OwnsLease()) {
-    if (replica->rest().quiet) return;  // at its leader's word, who has not been heard to be gone
-    (void)MaybeRemoveReplica(context, replica).ok();
-    return;
-  }
+  if (!replica->OwnsLease()) return LookAfterFollower(context, replica);
   const runtime::Context limited = context.WithTimeout(180s);
   if (BeginChange(replica->range())) {
     (void)MaybeSplit(limited, replica).ok();
@@ -68,6 +64,20 @@ void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& rep
     EndChange(replica->range());
   }
   (void)MaybeCollectGarbage(limited, replica).ok();
+}
+
+// A quiet one is so at its leader's word, who has not been heard to be gone; one that has slept since the start finds
+// out by and by whether there still is somebody to lead it, and whether it still belongs to its range.
+void StoreImpl::LookAfterFollower(const runtime::Context& context, const ReplicaPtr& replica) {
+  const Rest rest = replica->rest();
+  // Soon after the start this node may just not have heard of the others yet.
+  const bool silent = mono_clock().MonoNow() - replica->last_leader_contact() >= kSilenceBeforeAsking;
+  if (rest.since_start && (rest.without_leader || (silent && !LifeOf(rest.leader).live))) {
+    replica->PostWake(WakeReason::kNobodyLeads);
+    driver_->Drive();
+  } else if (!rest.quiet || rest.since_start) {
+    (void)MaybeRemoveReplica(context, replica).ok();
+  }
 }
 
 Status StoreImpl::MaybeSplit(const runtime::Context& context, const ReplicaPtr& replica) {
@@ -110,6 +120,7 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
     return AdminChangeReplicas(context, replica, change);
   }
   if (action.move_lease_to) {
+    HurryLooks();
     return AdminTransferLease(context, replica, *action.move_lease_to, LeaseMove::kPutOff);
   }
   return OkStatus();
@@ -117,17 +128,24 @@ Status StoreImpl::MaybeReplicate(const runtime::Context& context, const ReplicaP
 
 Status StoreImpl::MaybeCollectGarbage(const runtime::Context& context, const ReplicaPtr& replica) {
   const MonoTime now = mono_clock().MonoNow();
+  const RaftIndex applied = replica->applied_state().index;  // before the look
   bool collect = false;
+  bool clean = false;
   {
     MutexLock lock(mutex_);
-    MonoTime& cleaned = cleaned_[replica->range().value()];
-    if (now - cleaned < kCleanUpInterval) return OkStatus();
-    cleaned = now;
+    Cleaned& cleaned = cleaned_[replica->range().value()];
+    if (now - cleaned.at < kCleanUpInterval) return OkStatus();
+    cleaned.at = now;
+    clean = applied != RaftIndex() && cleaned.nothing_up_to == applied;
     auto [last, first_look] = collected_.try_emplace(replica->range().value(), now);
     collect = !first_look && now - last->second >= options_.gc_interval;
     if (collect) last->second = now;
   }
-  RETURN_IF_ERROR(CleanUpTransactions(context, replica));
+  if (!clean) {
+    ASSIGN_OR_RETURN(const bool nothing, CleanUpTransactions(context, replica));
+    MutexLock lock(mutex_);
+    if (nothing) cleaned_[replica->range().value()].nothing_up_to = applied;
+  }
   if (!collect) return OkStatus();
   const auto descriptor = replica->descriptor();
   const Timestamp threshold{deps_.clock.Peek().wall_ns - options_.gc_ttl.count(), 0};
@@ -155,11 +173,12 @@ Status StoreImpl::MaybeCollectGarbage(const runtime::Context& context, const Rep
 
 // What transactions left behind: final records (their locks are resolved, then they go) and locks whose holder
 // is finished or abandoned (T22: decided by its record alone).
-Status StoreImpl::CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica) {
+StatusOr<bool> StoreImpl::CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica) {
   const auto descriptor = replica->descriptor();
   const Timestamp old{deps_.clock.Peek().wall_ns - kCleanUpAge.count(), 0};
   std::vector<TxnRecord> records;
   std::vector<storage::LockConflict> locks;
+  bool nothing = true;
   {
     const auto snapshot = deps_.engine.NewSnapshot();
     auto it = snapshot->NewIterator(ColumnFamily::kState, {local_keys::TxnRecordsStart(descriptor->start),
@@ -167,10 +186,12 @@ Status StoreImpl::CleanUpTransactions(const runtime::Context& context, const Rep
     for (it->SeekToFirst(); it->Valid() && records.size() < kLocksPerLook; it->Next()) {
       TxnRecord record;
       RETURN_IF_ERROR(ParseRecord(it->key(), it->value(), record));
+      nothing = false;
       if (record.meta.write_ts < old && record.last_heartbeat < old) records.push_back(std::move(record));
     }
     RETURN_IF_ERROR(it->status());
     if (replica->applied_state().stats.lock_count > 0) {
+      nothing = false;
       ASSIGN_OR_RETURN(locks, storage::MvccScanLocks(*snapshot, descriptor->start, descriptor->end, kLocksPerLook));
     }
   }
@@ -185,7 +206,7 @@ Status StoreImpl::CleanUpTransactions(const runtime::Context& context, const Rep
   for (const auto& lock : locks) {
     if (lock.txn.write_ts < old) RETURN_IF_ERROR(AskAndResolve(context, lock.txn, Span{lock.key, ""}));
   }
-  return OkStatus();
+  return nothing;
 }
 
 Status StoreImpl::AskAndResolve(const runtime::Context& context, const TxnMeta& txn, std::optional<Span> lock) {
@@ -227,6 +248,7 @@ Status StoreImpl::ResolveSpans(const runtime::Context& context, const TxnRecord&
 // R12: only the meta record can say that a replica no longer belongs here.
 Status StoreImpl::MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica) {
   if (mono_clock().MonoNow() - replica->last_leader_contact() < kSilenceBeforeAsking) return OkStatus();
+  if (!replica->MembershipIsInDoubt()) return OkStatus();
   const auto mine = replica->descriptor();
   if (mine->range == RangeId(1) && mine->replicas.size() == 1) return OkStatus();
   // The range that holds our first key now: the first meta record above it.
@@ -244,7 +266,10 @@ Status StoreImpl::MaybeRemoveReplica(const runtime::Context& context, const Repl
   RangeDescriptor truth;
   RETURN_IF_ERROR(wire::Decode(row.value(), truth));
   if (truth.range != mine->range || truth.generation < mine->generation) return OkStatus();
-  if (truth.FindReplica(replica->id())) return OkStatus();
+  if (truth.FindReplica(replica->id())) {
+    replica->NoteMembershipConfirmed();
+    return OkStatus();
+  }
   return RemoveReplica(replica, truth.next_replica);
 }
 

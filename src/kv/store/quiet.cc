@@ -10,7 +10,7 @@ using runtime::MutexLock;
 
 namespace {
 
-// Quiet ranges looked after in one round of the queues, and while the cluster is changing.
+// Quiet ranges looked after in one round of the queues, and while the cluster is changing or leases are evened out.
 constexpr size_t kQuietLooks = 100;
 constexpr size_t kHurriedLooks = 1000;
 // However many ranges a lost node led, all have woken after this many ticks.
@@ -64,12 +64,13 @@ void StoreImpl::WatchNodes() {
   for (const auto& [node, life] : before) {
     const NodeLife now = LifeOf(node);
     if (now == life) continue;
+    const bool first = life == NodeLife{};  // heard of since this store started
     {
       MutexLock lock(mutex_);
       lives_[node] = now;
-      hurried_looks_ = quiet_.size();
+      if (!first) hurried_looks_ = quiet_.size();
     }
-    OnNodeChanged(node, life, now);
+    if (!first) OnNodeChanged(node, life, now);
   }
 }
 
@@ -77,13 +78,13 @@ void StoreImpl::OnNodeChanged(NodeId node, NodeLife before, NodeLife now) {
   const bool anew = now.incarnation != before.incarnation;
   const bool back = now.live && (anew || !before.live);
   for (auto& replica : QuietReplicas()) {
-    const Replica::Rest rest = replica->rest();
+    const Rest rest = replica->rest();
     const auto descriptor = replica->descriptor();
     if (!rest.quiet || !descriptor || !descriptor->FindNode(node)) continue;
-    if (rest.leads && back) {
-      to_wake_.emplace_back(std::move(replica), Replica::WakeReason::kMemberIsBack);
-    } else if (!rest.leads && rest.leader == node && (!now.live || anew)) {
-      to_wake_.emplace_back(std::move(replica), Replica::WakeReason::kLeaderIsGone);
+    if (rest.leads && back && rest.member_missing) {
+      to_wake_.emplace_back(std::move(replica), WakeReason::kMemberIsBack);
+    } else if (!rest.leads && rest.leader == node && (!now.live || (anew && !rest.since_start))) {
+      to_wake_.emplace_back(std::move(replica), WakeReason::kLeaderIsGone);
     }
   }
   wakes_per_tick_ = std::max(kWakesPerTickMin, to_wake_.size() / kTicksToWakeAll);
@@ -95,6 +96,12 @@ void StoreImpl::WakeSome() {
     to_wake_.front().first->PostWake(to_wake_.front().second);
     to_wake_.pop_front();
   }
+}
+
+// There is something to be done with many of the quiet ranges.
+void StoreImpl::HurryLooks() {
+  MutexLock lock(mutex_);
+  hurried_looks_ = std::max(hurried_looks_, kHurriedLooks);
 }
 
 // All that are awake, and the next of those that are not.

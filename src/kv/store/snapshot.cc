@@ -263,7 +263,9 @@ Status StoreImpl::InstallStagedSnapshot(Replica& replica, const raft::SnapshotMe
   storage::WriteBatch nothing;
   replica.log().StageReset(nothing, {meta.index, meta.term});
   counters_.snapshots_installed.fetch_add(1, std::memory_order_relaxed);
-  return replica.ReloadAfterInstall();
+  RETURN_IF_ERROR(replica.ReloadAfterInstall());
+  NoteStart(replica.range(), descriptor.start);
+  return OkStatus();
 }
 
 // At start: installs that a crash interrupted are completed, transfers that it interrupted are forgotten.

@@ -133,7 +133,7 @@ Status StoreImpl::LoadReplicas() {
   RETURN_IF_ERROR(it->status());
   for (const auto& [range, id] : found) {
     auto replica = std::make_shared<Replica>(*this, range, id);
-    RETURN_IF_ERROR(replica->Load(raft::StartMode::kRestarted, initial_read_promise_)
+    RETURN_IF_ERROR(replica->Load(raft::StartMode::kRestarted, initial_read_promise_, LoadAs::kAsleep)
                         .Annotate("loading range " + ToString(range)));
     Insert(std::move(replica));
   }
@@ -170,12 +170,25 @@ std::vector<StoreImpl::ReplicaPtr> StoreImpl::AllReplicas() const {
 void StoreImpl::Insert(ReplicaPtr replica) {
   MutexLock lock(mutex_);
   Forget(replica->range());
-  awake_[replica->range().value()] = replica;
+  const auto descriptor = replica->descriptor();
+  const bool quiet = replica->rest().quiet;
+  (quiet ? quiet_ : awake_)[replica->range().value()] = replica;
+  if (descriptor) by_start_[descriptor->start] = replica;
+  // Nothing is known yet of the nodes that it rests on: what WatchNodes sees first is no change.
+  if (quiet && descriptor) {
+    for (const auto& r : descriptor->replicas) lives_.try_emplace(r.node, NodeLife{});
+  }
   replicas_[replica->range().value()] = std::move(replica);
 }
 
 void StoreImpl::Forget(RangeId range) {
-  replicas_.erase(range.value());
+  const auto it = replicas_.find(range.value());
+  if (it == replicas_.end()) return;
+  if (const auto descriptor = it->second->descriptor()) {
+    const auto place = by_start_.find(descriptor->start);
+    if (place != by_start_.end() && place->second == it->second) by_start_.erase(place);
+  }
+  replicas_.erase(it);
   awake_.erase(range.value());
   quiet_.erase(range.value());
 }
@@ -199,13 +212,20 @@ BatchResponse StoreImpl::Send(const runtime::Context& context, const BatchReques
 
 // Who was routed by old borders learns the new ones here, before the meta records tell them.
 void StoreImpl::AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const {
-  for (const auto& replica : AllReplicas()) {
-    const auto descriptor = replica->descriptor();
-    if (!descriptor || !descriptor->ContainsKey(key)) continue;
-    const bool known = std::any_of(descriptors.begin(), descriptors.end(),
-                                   [&](const auto& d) { return d.range == descriptor->range; });
-    if (!known) descriptors.push_back(*descriptor);
-  }
+  const ReplicaPtr replica = FindByKey(key);
+  if (!replica) return;
+  const auto descriptor = replica->descriptor();
+  const bool known = std::any_of(descriptors.begin(), descriptors.end(),
+                                 [&](const auto& d) { return d.range == descriptor->range; });
+  if (!known) descriptors.push_back(*descriptor);
+}
+
+StoreImpl::ReplicaPtr StoreImpl::FindByKey(std::string_view key) const {
+  MutexLock lock(mutex_);
+  auto it = by_start_.upper_bound(key);
+  if (it == by_start_.begin()) return nullptr;
+  const auto descriptor = (--it)->second->descriptor();
+  return descriptor && descriptor->ContainsKey(key) ? it->second : nullptr;
 }
 
 void StoreImpl::RunInCycle(std::function<void(CycleOutput&)> action) {
@@ -219,6 +239,13 @@ bool StoreImpl::CoverPromise(Timestamp promise, CycleOutput& out) {
   storage::PutBound(out.log, storage::kReadPromiseName, promise_bound_);
   out.sync = true;
   return true;
+}
+
+// A replica gets its data, and with it its place: a range's first key never changes.
+void StoreImpl::NoteStart(RangeId range, const std::string& start) {
+  MutexLock lock(mutex_);
+  const auto it = replicas_.find(range.value());
+  if (it != replicas_.end()) by_start_[start] = it->second;
 }
 
 void StoreImpl::OnDescriptorChanged(const RangeDescriptor& descriptor) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "kv/replica/local_keys.h"
 #include "kv/replica/replica.h"
@@ -84,6 +85,9 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::vector<ReplicaPtr> AwakeReplicas() const;
   std::vector<ReplicaPtr> QuietReplicas() const;
   void Insert(ReplicaPtr replica);
+  void NoteStart(RangeId range, const std::string& start);
+  // The initialised replica whose range holds the key.
+  ReplicaPtr FindByKey(std::string_view key) const;
   void Forget(RangeId range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status LoadReplicas();
   // Inside a cycle: a replica without data, made because a peer speaks to it. Null if it may not be (B21).
@@ -125,6 +129,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   void OnNodeChanged(NodeId node, NodeLife before, NodeLife now);
   void WakeSome();
   std::vector<ReplicaPtr> NextToLookAfter();
+  void HurryLooks();
   void HandOverLeases();
 
   // Whether a leader's peer takes part: the leader hears from it; or the range is quiet, and the peer's node lives.
@@ -135,12 +140,14 @@ class StoreImpl final : public Store, public ReplicaHost {
   void RunTicks(const runtime::Context& context);
   void RunQueues(const runtime::Context& context);
   void LookAfter(const runtime::Context& context, const ReplicaPtr& replica);
+  void LookAfterFollower(const runtime::Context& context, const ReplicaPtr& replica);
   Status MaybeSplit(const runtime::Context& context, const ReplicaPtr& replica);
   Status MaybeReplicate(const runtime::Context& context, const ReplicaPtr& replica);
   Status MaybeCollectGarbage(const runtime::Context& context, const ReplicaPtr& replica);
   Status AskAndResolve(const runtime::Context& context, const TxnMeta& txn, std::optional<Span> lock);
   Status ResolveSpans(const runtime::Context& context, const TxnRecord& record, const std::vector<Span>& spans);
-  Status CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica);
+  // True if there was nothing at all to clean up, now or soon.
+  StatusOr<bool> CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica);
   Status MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica);
   Status RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica);
 
@@ -160,14 +167,21 @@ class StoreImpl final : public Store, public ReplicaHost {
 
   mutable runtime::Mutex mutex_{"store"};
   absl::flat_hash_map<uint64_t, ReplicaPtr> replicas_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<std::string, ReplicaPtr, std::less<>> by_start_ ABSL_GUARDED_BY(mutex_);  // the initialised ones
   std::map<uint64_t, ReplicaPtr> awake_ ABSL_GUARDED_BY(mutex_);  // together all of replicas_
   std::map<uint64_t, ReplicaPtr> quiet_ ABSL_GUARDED_BY(mutex_);
   std::map<NodeId, NodeLife> lives_ ABSL_GUARDED_BY(mutex_);      // of nodes that quiet ranges rest on, as last seen
   uint64_t next_quiet_look_ ABSL_GUARDED_BY(mutex_) = 0;          // the walk over quiet ranges goes on here
-  size_t hurried_looks_ ABSL_GUARDED_BY(mutex_) = 0;              // of that walk, as nodes have changed
+  size_t hurried_looks_ ABSL_GUARDED_BY(mutex_) = 0;              // of that walk: nodes have changed, or leases move
+  uint64_t range_ids_next_ ABSL_GUARDED_BY(mutex_) = 0;          // allocated and not used yet: up to range_ids_end_
+  uint64_t range_ids_end_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<uint64_t> changing_ ABSL_GUARDED_BY(mutex_);          // ranges with an administrative change (R9)
   std::map<uint64_t, MonoTime> collected_ ABSL_GUARDED_BY(mutex_);  // when garbage was last looked for
-  std::map<uint64_t, MonoTime> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
+  struct Cleaned {
+    MonoTime at;
+    RaftIndex nothing_up_to;  // so far nothing was left behind
+  };
+  std::map<uint64_t, Cleaned> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
   struct Incoming {
     uint64_t snapshot = 0;
     uint64_t next_sequence = 0;
@@ -180,7 +194,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::set<std::pair<uint64_t, uint64_t>> sending_ ABSL_GUARDED_BY(mutex_);  // (range, replica) of snapshots under way
 
   // Of the task of the ticks: quiet ranges to wake, a few at each tick.
-  std::deque<std::pair<ReplicaPtr, Replica::WakeReason>> to_wake_;
+  std::deque<std::pair<ReplicaPtr, WakeReason>> to_wake_;
   size_t wakes_per_tick_ = 0;
 
   Timestamp promise_bound_;  // on disk; belongs to the driver's cycle

@@ -87,9 +87,10 @@ class Cluster:
     def healthy(self, number):
         return self.http(number, "/healthz")[0] == 200
 
-    def dbctl(self, *words, at=None):
+    def dbctl(self, *words, at=None, timeout=30):
         at = at or next(n for n in sorted(self.nodes) if self.alive(n))
-        return self.run.command([self.run.bin / "dbctl", *words, "--host", self.rpc_address(at), "--format", "json"], 30)
+        return self.run.command([self.run.bin / "dbctl", *words, "--host", self.rpc_address(at), "--format", "json"],
+                                timeout)
 
     def ranges(self, at=None):
         """{range id: Range} as the nodes report them to one of them."""

@@ -74,6 +74,23 @@ TEST(Placement, TheLeaseGoesToItsRequestsAndStaysWithThem) {
   EXPECT_EQ(decide(2), std::nullopt);
 }
 
+// Thousands of leases are evened out in minutes, a handful one by one, and nobody overshoots.
+TEST(Placement, MovesGoByHowUnevenItIs) {
+  auto nodes = Live(3);
+  const PlacementAction move{.move_lease_to = NodeId(2)};
+  nodes[0].lease_count = 10'000;
+  EXPECT_EQ(BalancingMoves(nodes, NodeId(1), move), 100u);
+  nodes[0].lease_count = 100;
+  nodes[1].lease_count = 40;
+  EXPECT_EQ(BalancingMoves(nodes, NodeId(1), move), 10u);
+  nodes[0].lease_count = 43;
+  EXPECT_EQ(BalancingMoves(nodes, NodeId(1), move), 1u);
+  nodes[0].lease_count = 3;  // it follows its requests
+  EXPECT_EQ(BalancingMoves(nodes, NodeId(1), move), 1u);
+  nodes[0].lease_count = 10'000;
+  EXPECT_EQ(BalancingMoves(nodes, NodeId(1), {.add = ReplicaDescriptor{}, .remove = ReplicaDescriptor{}}), 1u);
+}
+
 TEST(Placement, NothingMovesWhileAChangeIsUnderWay) {
   auto d = On({1, 2, 3});
   d.replicas[2].type = ReplicaType::kLearner;

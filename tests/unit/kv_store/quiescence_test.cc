@@ -185,6 +185,72 @@ TEST(Quiescence, ARestartedFollowerUnseatsNobody) {
   }
 }
 
+// What is quiet sleeps through the restart of a member that had agreed to it: nobody wakes, and nobody has to.
+TEST(Quiescence, ARestartedMemberSleepsOn) {
+  Quiescence q({});
+  Expect(q, [&](const Context& context) -> Status {
+    RETURN_IF_ERROR(q.FallQuiet(context));
+    RETURN_IF_ERROR(Sleep(context, 30s));
+    const NodeId leader = q.cluster.LeaseholderOf(kKey);
+    const NodeId follower = NodeId(leader.value() % 3 + 1);
+    const uint64_t before = q.cluster.store(leader)->GetMetrics().times_quiet;
+    for (int i = 0; i < 3; ++i) {
+      q.cluster.Crash(follower);
+      RETURN_IF_ERROR(Sleep(context, i * 5s));
+      q.cluster.Start(follower);
+      RETURN_IF_ERROR(Sleep(context, 20s));
+      CLUSTER_CHECK(q.cluster.AllQuiet());
+      RETURN_IF_ERROR(q.cluster.Put(context, kKey, std::to_string(i)));
+      RETURN_IF_ERROR(Sleep(context, 20s));
+      CLUSTER_CHECK(q.cluster.AllQuiet());
+    }
+    // Three requests, each of which woke the range once; range 1, and what only sleeps, did not wake more often.
+    CLUSTER_CHECK(q.cluster.store(leader)->GetMetrics().times_quiet <= before + 12);
+    return q.cluster.CheckReplicasAgree(context);
+  });
+}
+
+// Nobody leads when all come back. Whoever asks first need not wait for an election's timeout; and without anybody
+// asking, the walk over quiet ranges finds them a leader.
+TEST(Quiescence, AllNodesRestart) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    Quiescence q({.seed = seed});
+    Expect(q, [&](const Context& context) -> Status {
+      RETURN_IF_ERROR(q.FallQuiet(context));
+      for (const NodeId node : q.cluster.nodes()) q.cluster.Crash(node);
+      for (const NodeId node : q.cluster.nodes()) q.cluster.Start(node);
+      const MonoTime begin = Now(context);
+      if (seed % 2 == 0) {
+        RETURN_IF_ERROR(q.cluster.Put(context, kKey, "1"));
+        CLUSTER_CHECK(Now(context) - begin < 3s);
+      }
+      CLUSTER_CHECK(q.cluster.Eventually(context, 20s, [&] { return bool(q.cluster.LeaseholderOf(kKey)); }));
+      CLUSTER_CHECK(q.cluster.Eventually(context, 20s, [&] { return q.cluster.AllQuiet(); }));
+      RETURN_IF_ERROR(q.cluster.Put(context, kKey, "2"));
+      return q.cluster.CheckReplicasAgree(context);
+    });
+  }
+}
+
+// The leader does not come back, and the others have slept through its end: they were restarted themselves.
+TEST(Quiescence, OnlyTheFollowersRestart) {
+  for (const bool blind : {false, true}) {
+    Quiescence q({.nodes_are_blind = blind});
+    Expect(q, [&](const Context& context) -> Status {
+      RETURN_IF_ERROR(q.FallQuiet(context));
+      const NodeId leader = q.cluster.LeaseholderOf(kKey);
+      for (const NodeId node : q.cluster.nodes()) q.cluster.Crash(node);
+      for (const NodeId node : q.cluster.nodes()) {
+        if (node != leader) q.cluster.Start(node);
+      }
+      const MonoTime begin = Now(context);
+      RETURN_IF_ERROR(q.cluster.Put(context, kKey, "1"));
+      CLUSTER_CHECK(Now(context) - begin < 4s);
+      return OkStatus();
+    });
+  }
+}
+
 TEST(Quiescence, ADrainHandsOverQuietRanges) {
   Quiescence q({});
   Expect(q, [&](const Context& context) -> Status {

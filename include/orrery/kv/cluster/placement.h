@@ -38,6 +38,10 @@ PlacementAction DecidePlacement(const PlacementOptions& options, const std::vect
 // uses its address: its store was replaced.
 std::vector<PlacementNode> PlacementNodes(const std::vector<NodeState>& states, Duration dead_timeout);
 
+// How many such moves may be made before the counts are looked at anew: few enough that all nodes together, each
+// deciding alone, do not overshoot. 1 for anything but a move of a lease.
+size_t BalancingMoves(const std::vector<PlacementNode>& nodes, NodeId self, const PlacementAction& action);
+
 class MembershipPlacement : public PlacementPolicy {
  public:
   // `membership` and `clock` outlive it.
@@ -50,8 +54,8 @@ class MembershipPlacement : public PlacementPolicy {
   const runtime::Clock& clock_;
   const PlacementOptions options_;
   runtime::Mutex mutex_{"placement"};
-  // Counts lag behind by a gossip round: moves for balance wait for it, or they overshoot.
   MonoTime next_balancing_ ABSL_GUARDED_BY(mutex_);
+  size_t moves_left_ ABSL_GUARDED_BY(mutex_) = 0;  // until then
 };
 
 }  // namespace orrery::kv
