@@ -30,11 +30,18 @@ Status Raft::Campaign(MonoTime now) {
     return FailedPreconditionError("raft: committed membership changes are not applied yet");
   }
   // Its own vote would break its promise just as a vote for another.
-  if (now_ < bound_until_) return FailedPreconditionError("raft: bound by a promise to a leader");
+  if (now_ < bound_until_) {
+    if (IsQuiet()) Rouse();
+    CampaignBy(bound_until_);
+    return FailedPreconditionError("raft: bound by a promise to a leader");
+  }
   if (IsQuiet()) Rouse();
   StartCampaign(CampaignKind::kPreVote);
   return OkStatus();
 }
+
+// Whoever hears of a leader or of a later term before that forgets it: their timers start anew.
+void Raft::CampaignBy(MonoTime time) { election_deadline_ = std::min(election_deadline_, time); }
 
 void Raft::StartCampaign(CampaignKind kind) {
   LeaveRole();
@@ -119,6 +126,8 @@ void Raft::HandleVoteRequest(const Message& m) {
     vote_ = m.from;
     ResetElectionTimer();
   }
+  // Two that ask at the same moment would both go on and take each other's votes: one gives way.
+  if (granted && pre && role_ == Role::kPreCandidate && m.from < config_.id) BecomeFollower(term_, ReplicaId());
   Send(std::move(answer));
 }
 
@@ -126,6 +135,7 @@ Message Raft::VoteAnswer(const Message& m, bool reject) const {
   const bool pre = m.type == MessageType::kPreVote;
   Message answer{.type = pre ? MessageType::kPreVoteResp : MessageType::kVoteResp, .to = m.from,
                  .term = term_, .reject = reject, .read_promise = read_promise_};
+  if (pre && reject && !IsLeader() && now_ < bound_until_) answer.bound_for_ns = (bound_until_ - now_).count();
   if (const auto commit_term = log_.Term(log_.committed()); commit_term.ok()) {
     answer.commit = log_.committed();
     answer.log_term = *commit_term;
@@ -153,6 +163,20 @@ void Raft::HandleVoteResponse(const Message& m) {
   if (!IsVoter(conf_, m.from)) return;
   campaign_promise_.Forward(m.read_promise);
   RecordVote(m.from, !m.reject);
+}
+
+// Who is refused need not wait for another election timeout. Voters hear of a leader for the last time at different
+// moments: one that is bound is asked again when its promise has run out. A vote lost to a rival is tried again after a
+// while that is short, as nobody leads, and random, as the rival does the same.
+void Raft::AskAgainSoon(const Message& m) {
+  if (!m.reject || IsLeader() || leader_) return;
+  const Duration timeout = config_.election_timeout;
+  const bool asks = role_ == Role::kPreCandidate || (role_ == Role::kFollower && !vote_);
+  if (m.type == MessageType::kVoteResp && vote_ == config_.id) {
+    CampaignBy(now_ + timeout / 4 + Duration(jitter_.Below(uint64_t(timeout.count() / 2))));
+  } else if (m.type == MessageType::kPreVoteResp && asks && m.bound_for_ns > 0) {
+    CampaignBy(now_ + std::min(Duration(m.bound_for_ns), timeout));
+  }
 }
 
 void Raft::HandleTimeoutNow(const Message& m) {

@@ -138,6 +138,7 @@ Status Raft::Step(Message m, MonoTime now) {
     case MessageType::kVoteResp:
     case MessageType::kPreVoteResp:
       HandleVoteResponse(m);
+      AskAgainSoon(m);
       return OkStatus();
     case MessageType::kApp:
     case MessageType::kHeartbeat:

@@ -80,6 +80,8 @@ class Raft {
   // election.cc
   bool IsPromotable() const;
   bool HasUnappliedConfChange() const;
+  void CampaignBy(MonoTime time);
+  void AskAgainSoon(const Message& m);
   void StartCampaign(CampaignKind kind);
   void RequestVotes(CampaignKind kind);
   void RecordVote(ReplicaId from, bool granted);

@@ -182,6 +182,9 @@ Status Raft::HandleAppResponse(const Message& m) {
 
 void Raft::HandleHeartbeatResponse(const Message& m) {
   const auto it = progress_.find(m.from);
+  // A voter that was quiet, and may have dropped a request for its vote, is awake now. A leader that lives has been
+  // woken, too, and speaks before this time.
+  if (role_ == Role::kPreCandidate && m.sent_at == kNever) CampaignBy(now_ + 2 * config_.heartbeat_interval);
   if (!IsLeader() || it == progress_.end()) return;
   Progress& peer = it->second;
   NoteAnswer(peer, m);

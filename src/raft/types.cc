@@ -100,6 +100,7 @@ std::string ToString(const Message& m) {
   if (m.leader_transfer) out += " transfer";
   if (m.read_round) out += " round=" + std::to_string(m.read_round);
   if (m.quiesce) out += " quiesce";
+  if (m.bound_for_ns != 0) out += " bound_for=" + std::to_string(Duration(m.bound_for_ns) / 1ms) + "ms";
   if (!m.read_promise.IsZero()) out += " promise=" + std::to_string(m.read_promise.wall_ns);
   if (m.snapshot) {
     out += " snapshot=" + At(m.snapshot->term, m.snapshot->index) +

@@ -214,7 +214,7 @@ class RawNode {
 
   // Starts an election, PreVote first. FailedPrecondition if this replica is no voter, has
   // committed but unapplied membership changes, or is bound by its promise to a leader it heard
-  // lately.
+  // lately: then the election begins as soon as the promise has run out, unless a leader speaks before.
   [[nodiscard]] Status Campaign(MonoTime now);
   // Hands leadership to a voter. The lease ends at once; proposals are refused until it is done or
   // one election timeout has passed. A transfer given up after the target was told to campaign

@@ -192,6 +192,9 @@ struct Message {
   Timestamp read_promise;
   // KHeartbeat: go quiet if your log ends at `commit` and nothing is under way. KHeartbeatResp: done.
   bool quiesce = false;
+  // A refusing kPreVoteResp: for so long the voter is bound to a leader; asked again then, it may agree. 0: it has
+  // another reason.
+  int64_t bound_for_ns = 0;
 
   friend bool operator==(const Message&, const Message&) = default;
   template <class V>
@@ -212,6 +215,7 @@ struct Message {
     v(14, sent_at);
     v(15, read_promise);
     v(16, quiesce);
+    v(17, bound_for_ns);
   }
 };
 

@@ -3,6 +3,8 @@
 // docs/design/raft.md has the table.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
 #include <set>
 
 #include "orrery/raft/memory_storage.h"
@@ -23,12 +25,12 @@ ConfState Voters(uint64_t n) {
 // Replica 1 of `voters`, its peers being played by the test.
 class Replica {
  public:
-  explicit Replica(uint64_t voters, std::vector<Entry> log = {}, StartMode mode = StartMode::kFresh)
+  explicit Replica(uint64_t voters, std::vector<Entry> log = {}, StartMode mode = StartMode::kFresh, uint64_t seed = 0)
       : storage_(Voters(voters)) {
     if (!log.empty()) storage_.SetHardState({log.back().term, ReplicaId(), kI10});
     storage_.Append(log);
     auto raw = RawNode::Create(
-        {.id = ReplicaId(1), .applied = kI10, .start_time = now, .start_mode = mode}, storage_);
+        {.id = ReplicaId(1), .applied = kI10, .start_time = now, .seed = seed, .start_mode = mode}, storage_);
     raw_ = std::move(*raw);
   }
   // Everything this replica sends, its writes done at once.
@@ -89,6 +91,71 @@ TEST(RaftPaper, S51_AGreaterTermMakesALeaderFollow) {
       {.type = MessageType::kAppResp, .from = ReplicaId(2), .term = RaftTerm(9), .reject = true});
   EXPECT_EQ(r.status().role, Role::kFollower);
   EXPECT_EQ(r.status().term, RaftTerm(9));
+}
+
+bool AsksForPreVotes(const std::vector<Message>& sent) {
+  return std::any_of(sent.begin(), sent.end(), [](const Message& m) { return m.type == MessageType::kPreVote; });
+}
+
+// Not the paper's: whoever shall campaign, and may not yet, does as soon as he may; unless a leader speaks before.
+TEST(RaftPaper, ACampaignWaitsForThePromiseToEndAndNoLonger) {
+  for (const bool leader_speaks : {false, true}) {
+    Replica r(3);
+    r.Step(HeartbeatFrom(2, 6));
+    r.now = r.now + 300ms;
+    EXPECT_FALSE(r.raw().Campaign(r.now).ok());
+    r.now = r.now + 699ms;
+    r.raw().Tick(r.now);
+    EXPECT_FALSE(AsksForPreVotes(r.Drain()));
+    if (leader_speaks) r.Step(HeartbeatFrom(2, 6));
+    r.now = r.now + 1ms;
+    r.raw().Tick(r.now);
+    EXPECT_EQ(AsksForPreVotes(r.Drain()), !leader_speaks);
+  }
+}
+
+TEST(RaftPaper, AVoterThatIsBoundSaysForHowLongAndIsAskedAgainThen) {
+  Replica voter(3);
+  voter.Step(HeartbeatFrom(2, 6));
+  voter.now = voter.now + 400ms;
+  Message ask = VoteFrom(3, 7);
+  ask.type = MessageType::kPreVote;
+  const Message refusal = voter.Step(ask).at(0);
+  EXPECT_TRUE(refusal.reject);
+  EXPECT_EQ(refusal.bound_for_ns, Duration(600ms).count());
+
+  for (const int64_t bound_for_ns : {Duration(600ms).count(), int64_t(-1), std::numeric_limits<int64_t>::max()}) {
+    Replica r(3);
+    ASSERT_TRUE(r.raw().Campaign(r.now).ok());
+    ASSERT_TRUE(AsksForPreVotes(r.Drain()));
+    const MonoTime by_timer = r.raw().NextDeadline();
+    const MonoTime begin = r.now;
+    r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = kT5, .reject = true,
+            .bound_for_ns = bound_for_ns});
+    const MonoTime next = r.raw().NextDeadline();
+    // What a peer says is believed up to one election timeout.
+    EXPECT_EQ(next, bound_for_ns < 0 ? by_timer : begin + (bound_for_ns < 1'000'000'000 ? Duration(600ms) : Duration(1s)));
+    r.now = next;
+    r.raw().Tick(r.now);
+    EXPECT_TRUE(AsksForPreVotes(r.Drain()));
+  }
+}
+
+TEST(RaftPaper, S52_AVoteLostToARivalIsTriedAgainSoonAndAtRandom) {
+  std::set<int64_t> waits;
+  for (uint64_t repetition = 0; repetition < 20; ++repetition) {
+    Replica r(3, {}, StartMode::kFresh, repetition);
+    ASSERT_TRUE(r.raw().Campaign(r.now).ok());
+    r.Drain();
+    r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = RaftTerm(6)});
+    ASSERT_EQ(r.status().role, Role::kCandidate);
+    r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(2), .term = RaftTerm(6), .reject = true});
+    const int64_t wait = (r.raw().NextDeadline() - r.now).count();
+    EXPECT_GE(wait, Duration(250ms).count());
+    EXPECT_LT(wait, Duration(750ms).count());
+    waits.insert(wait);
+  }
+  EXPECT_GT(waits.size(), 15u);
 }
 
 // Not the paper's: news of a commit that nobody waits for costs no message of its own.
