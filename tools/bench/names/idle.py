@@ -7,20 +7,16 @@ added, each of which has run one statement. `awake`: replicas that still have ti
 
 import os
 import resource
-import threading
 import time
 
-from harness.run import check
+from harness import processes, ranges as harness_ranges
 
-from driver import metrics
+from driver import metrics, pairs
 from driver.accounting import cpu_share
 from driver.command import numbers
 from driver.sides import Orrery, Postgres
-from harness import processes
 
-TABLES_A_STATEMENT = 20
-MAKERS = 4
-CALM_SECONDS = 120  # to wait at most until ranges fall quiet
+CALM_SECONDS = 60  # to wait at most until ranges fall quiet, and a second more for each twenty of them
 
 
 def add_options(parser):
@@ -49,66 +45,38 @@ def bench(run):
     if options.only != "connections":
         ranges(run, document)
     if options.only != "ranges":
-        for side in [Orrery(run, 1)] if run.profiler else [Orrery(run, 1), Postgres(run, 1, more_settings=(
-                f"max_connections={max(options.connections) + 100}",))]:
-            connections(run, side, document)
+        connections(run, Orrery(run, 1), document)
+        if not run.profiler:
+            connections(run, Postgres(run, 1, more_settings=(f"max_connections={max(options.connections) + 100}",)), document)
     return document
 
 
 def ranges(run, document):
+    """A cluster for each number; the ranges are parts of one table with a row each."""
     os.environ["ORRERY_TABLE_RANGES"] = "own"
-    side = Orrery(run, 3, "ranges")
-    side.start()
+    for wanted in run.options.ranges:
+        side = Orrery(run, 3, f"ranges{wanted}")
+        side.start()
+        harness_ranges.make(run, side.cluster, wanted)
+        calm(run, side, CALM_SECONDS + wanted / 20)
+        measure(run, side, {"server": side.name, "nodes": 3, "ranges": wanted, "awake": awake(side)}, document)
+        side.stop()
     del os.environ["ORRERY_TABLE_RANGES"]
-    made = 0
-    for wanted in sorted(run.options.ranges):
-        begin = time.monotonic()
-        made = make_ranges(side, wanted, made)
-        run.wait_until(lambda least=wanted: len(side.cluster.ranges()) >= least, 60 + wanted / 3, f"{wanted} ranges", interval=1)
-        count = len(side.cluster.ranges())
-        run.say(f"{count} ranges after {time.monotonic() - begin:.0f} s")
-        awake = calm(run, side)
-        measure(run, side, {"server": side.name, "nodes": 3, "ranges": count, "awake": awake}, document,
-                max(processes.shared_once_bytes([pid]) for pid in side.pids()))
-    side.stop()
 
 
-def make_ranges(side, wanted, made):
-    """A table is a range of its own here, soon after it is made. Returns how many tables there are now."""
-    missing = wanted - len(side.cluster.ranges())
-    statements = [";".join(f"CREATE TABLE idle_{k} (id int PRIMARY KEY)" for k in range(first, min(first + TABLES_A_STATEMENT, made + missing)))
-                  for first in range(made, made + missing, TABLES_A_STATEMENT)]
-    failures = []
-
-    def work():
-        try:
-            with side.session() as session:
-                while statements:
-                    session.query(statements.pop())
-        except Exception as error:  # told by the thread that waits for this one
-            failures.append(error)
-
-    makers = [threading.Thread(target=work, daemon=True) for _ in range(MAKERS)]
-    for maker in makers:
-        maker.start()
-    for maker in makers:
-        maker.join()
-    check(not failures, f"ranges could not be made: {failures[:1]}")
-    return made + max(0, missing)
+def awake(side):
+    addresses = [node.http for node in side.cluster.nodes.values()]
+    return int(metrics.total(addresses, "orrery_kv_ranges") - metrics.total(addresses, "orrery_kv_quiet_replicas"))
 
 
-def calm(run, side):
-    """Waits until replicas have stopped falling quiet; returns how many are awake, on all nodes."""
-    def awake():
-        addresses = [node.http for node in side.cluster.nodes.values()]
-        return int(metrics.total(addresses, "orrery_kv_ranges") - metrics.total(addresses, "orrery_kv_quiet_replicas"))
-
-    until, seen = time.monotonic() + CALM_SECONDS, []
-    while time.monotonic() < until and not (len(seen) > 5 and min(seen[-5:]) >= min(seen[:-5])):
-        seen.append(awake())
+def calm(run, side, seconds):
+    """Waits until no more replicas fall quiet, and the nodes have done what the making of ranges left to do."""
+    begin, seen = time.monotonic(), []
+    while time.monotonic() - begin < seconds and not (len(seen) > 5 and min(seen[-5:]) >= min(seen[:-5])):
+        seen.append(awake(side))
         time.sleep(2)
-    run.say(f"{seen[-1]} replicas awake after {2 * len(seen)} s")
-    return seen[-1]
+    pairs.settle(side)
+    run.say(f"{seen[-1]} replicas awake after {time.monotonic() - begin:.0f} s")
 
 
 def connections(run, side, document):
@@ -129,11 +97,13 @@ def connections(run, side, document):
     side.stop()
 
 
-def measure(run, side, row, document, resident):
+def measure(run, side, row, document, resident=None):
     title = {key: row[key] for key in ("server", "ranges", "connections") if key in row}
     if run.profiler:
         run.profiler.record(run, side, title, lambda: time.sleep(run.options.seconds))
         return
-    row.update({"MB": resident / 1e6, "cpu %": 100 * cpu_share(side.pids(), run.options.seconds)})
+    share = cpu_share(side.pids(), run.options.seconds)
+    resident = resident or max(processes.shared_once_bytes([pid]) for pid in side.pids())
+    row.update({"MB": resident / 1e6, "cpu %": 100 * share})
     document["results"].append(row)
     run.say(", ".join(f"{key} {value:.1f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
