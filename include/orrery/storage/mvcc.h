@@ -142,7 +142,7 @@ StatusOr<MvccWriteResult> MvccConditionalPut(OverlayBatch& batch, std::string_vi
 
 struct MvccInsertManyResult {
   Timestamp written_ts;
-  bool all_new = false;  // the batch got one committed version a row, in key order, and no more
+  bool all_new = false;  // each key got its first version, in key order; and its intent, if that is not committed
 };
 // As MvccConditionalPut of each row, expecting no value; rows by ascending key, or InvalidArgument. Where the span has no
 // locks, keys that were never there take one walk over it instead of a look at each.

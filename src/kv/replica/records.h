@@ -76,7 +76,7 @@ struct Command {
   Timestamp right_read_bound;       // split: no read of the right half was served above this (B25)
   std::optional<ChangeReplicasTrigger> change_replicas;
   TruncatedStateRecord truncate;    // index none: no truncation
-  uint8_t new_rows = 0;             // 1: the effects are a load's: new versions alone, by ascending key (bulk_load.md)
+  uint8_t new_rows = 0;             // 1: what it puts into kMvcc are new keys' versions, ascending (bulk_load.md)
   std::optional<LockHandover> lock_handover;  // the proposer's lease ends with it; for the next one (B44)
   template <class V> void Visit(V& v) {
     v(1, id); v(2, proposer); v(3, lease_sequence); v(4, lease_applied_index); v(5, effects); v(6, stats_delta);

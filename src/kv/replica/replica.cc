@@ -4,6 +4,7 @@
 
 #include "kv/replica/local_keys.h"
 #include "orrery/base/hash.h"
+#include "orrery/storage/load.h"
 
 namespace orrery::kv {
 
@@ -539,9 +540,12 @@ std::shared_ptr<Proposal> NewProposal(eval::Evaluation& e) {
 }
 
 // The proposer's task brings a load's rows to disk, so that the cycle which applies them need not.
-Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, Proposal& proposal) {
-  if (!proposal.command.new_rows || !host.limits().IsLargeLoad(effects.bytes().size())) return OkStatus();
-  ASSIGN_OR_RETURN(proposal.load, host.engine().PrepareLoad(effects));
+Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, size_t new_rows, Proposal& proposal) {
+  if (new_rows == 0 || !host.limits().IsLargeLoad(effects.bytes().size())) return OkStatus();
+  const auto load = storage::SplitLoad(effects);
+  if (!load || load->rows.op_count() != new_rows) return OkStatus();
+  proposal.command.new_rows = 1;
+  ASSIGN_OR_RETURN(proposal.load, host.engine().PrepareLoad(load->rows));
   return OkStatus();
 }
 
@@ -608,7 +612,6 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   Command& command = proposal->command;
   command.lease_sequence = attempt.lease_sequence;
   storage::WriteBatch effects = e.overlay.TakeBatch();
-  command.new_rows = e.new_rows > 0 && e.new_rows == effects.op_count();
   command.stats_delta = e.stats;
   command.write_ts = e.txn ? e.txn->write_ts : e.write_ts;
   command.gc_threshold = e.gc_threshold;
@@ -622,7 +625,7 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   Status possible = effects.bytes().size() > host_.limits().command_bytes_max
                         ? ResourceExhaustedError("the batch is larger than one command may be")
                         : CheckSpaceFor(batch);
-  if (possible.ok()) possible = PrepareLoad(host_, effects, *proposal);
+  if (possible.ok()) possible = PrepareLoad(host_, effects, e.new_rows, *proposal);
   if (!possible.ok()) {
     Abandon(*attempt.request);
     return possible;

@@ -216,7 +216,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void ApplySplit(const Command& command, CycleOutput& out);
   void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
   void StageAppliedState(storage::WriteBatch& batch);
-  void StageLoad(const Command& command, storage::WriteBatch rows, CycleOutput& out);
+  bool StageLoad(const Command& command, const storage::WriteBatch& effects, CycleOutput& out);
   std::shared_ptr<Proposal> OwnProposal(const Command& command) const;
 
   ReplicaHost& host_;

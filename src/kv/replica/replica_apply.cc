@@ -4,6 +4,7 @@
 
 #include "kv/replica/local_keys.h"
 #include "kv/replica/replica.h"
+#include "orrery/storage/load.h"
 
 namespace orrery::kv {
 
@@ -71,12 +72,17 @@ std::shared_ptr<Proposal> Replica::OwnProposal(const Command& command) const {
 }
 
 // A load's rows go into the store by themselves. What was staged before them is written before them, with the applied
-// index as it is before this command (A3).
-void Replica::StageLoad(const Command& command, storage::WriteBatch rows, CycleOutput& out) {
+// index as it is before this command; its other effects with those behind it (A3). False: it is no load to ingest.
+bool Replica::StageLoad(const Command& command, const storage::WriteBatch& effects, CycleOutput& out) {
+  if (!command.new_rows || !host_.limits().IsLargeLoad(effects.bytes().size())) return false;
+  auto load = storage::SplitLoad(effects);
+  if (!load) return false;
   if (!out.effects.empty()) StageAppliedState(out.effects);
   const auto proposal = OwnProposal(command);
   host_.counters().loads_ingested.fetch_add(1, std::memory_order_relaxed);
-  out.loads.push_back({std::exchange(out.effects, {}), std::move(rows), proposal ? std::move(proposal->load) : nullptr});
+  out.loads.push_back({std::move(out.effects), std::move(load->rows), proposal ? std::move(proposal->load) : nullptr});
+  out.effects = std::move(load->rest);
+  return true;
 }
 
 // Whether the command took effect. T4: only under the lease it was evaluated under. T20: at most once.
@@ -95,12 +101,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
     Quarantine(effects.status(), out);
     return false;
   }
-  const bool loads = command.new_rows && host_.limits().IsLargeLoad(effects->bytes().size()) && effects->IsLoad();
-  if (loads) {
-    StageLoad(command, std::move(*effects), out);
-  } else {
-    out.effects.Append(*effects);
-  }
+  if (!StageLoad(command, *effects, out)) out.effects.Append(*effects);
   state_.lease_applied_index = command.lease_applied_index;
   state_.stats += command.stats_delta;
   state_.gc_threshold.Forward(command.gc_threshold);
@@ -112,7 +113,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
   if (command.lock_handover) inherited_ = Inherited{command.lease_sequence, std::move(*command.lock_handover)};
   if (command.change_replicas) ApplyChangeReplicas(*command.change_replicas, out);
   if (auto* sink = host_.changes()) {
-    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, loads ? out.loads.back().rows : *effects});
+    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
   }
   return true;
 }

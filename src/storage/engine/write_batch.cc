@@ -2,6 +2,7 @@
 
 #include "orrery/base/assert.h"
 #include "orrery/base/wire.h"
+#include "orrery/storage/load.h"
 
 namespace orrery::storage {
 namespace {
@@ -53,6 +54,27 @@ void WriteBatch::Append(const WriteBatch& other) {
 void WriteBatch::Clear() {
   bytes_.clear();
   op_count_ = 0;
+}
+
+std::optional<Load> SplitLoad(const WriteBatch& batch) {
+  Load load;
+  std::string_view last;
+  bool fits = true;
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    if (op.cf == ColumnFamily::kMvcc) {
+      fits = fits && op.kind == WriteBatch::OpKind::kPut && op.key > last;
+      last = op.key;
+      if (fits) load.rows.Put(op.cf, op.key, op.value);
+      return;
+    }
+    switch (op.kind) {
+      case WriteBatch::OpKind::kPut: return load.rest.Put(op.cf, op.key, op.value);
+      case WriteBatch::OpKind::kDelete: return load.rest.Delete(op.cf, op.key);
+      case WriteBatch::OpKind::kDeleteRange: return load.rest.DeleteRange(op.cf, op.key, op.value);
+    }
+  });
+  if (!fits || load.rows.empty()) return std::nullopt;
+  return load;
 }
 
 bool WriteBatch::IsLoad() const {

@@ -120,7 +120,7 @@ StatusOr<MvccInsertManyResult> MvccInsertMany(OverlayBatch& batch, const KvBlock
     return InvalidArgumentError("a transaction id has 16 bytes");
   }
   ASSIGN_OR_RETURN(const bool locked, HasLocks(batch, bounds));
-  result.all_new = !locked && (options.txn == nullptr || options.mode == WriteMode::kOnePhase);
+  result.all_new = !locked;
   std::optional<Versions> versions;
   if (!locked) versions.emplace(batch, bounds);
   RowPutter putter(batch, result.written_ts, options);

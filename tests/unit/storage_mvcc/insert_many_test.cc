@@ -4,6 +4,7 @@
 #include <map>
 #include <random>
 
+#include "orrery/storage/load.h"
 #include "orrery/storage/mem_engine.h"
 #include "orrery/storage/mvcc.h"
 
@@ -131,7 +132,10 @@ TEST(InsertManyProperty, EqualsConditionalPuts) {
     ASSERT_EQ(actual.batch().bytes(), expected.batch().bytes()) << "seed " << seed;
     ASSERT_EQ(at_once.ToString(), one_by_one.ToString()) << "seed " << seed;
     if (result->all_new) {
-      ASSERT_TRUE(actual.batch().IsLoad() && actual.batch().op_count() == chosen.size());
+      const auto load = SplitLoad(actual.batch());
+      ASSERT_TRUE(load && load->rows.IsLoad() && load->rows.op_count() == chosen.size());
+      const bool committed = options.txn == nullptr || options.mode == WriteMode::kOnePhase;
+      ASSERT_EQ(load->rest.op_count(), committed ? 0 : chosen.size());
     }
   }
 }
