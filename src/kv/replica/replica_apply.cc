@@ -77,6 +77,7 @@ bool Replica::StageLoad(const Command& command, const storage::WriteBatch& effec
   if (!command.new_rows || !host_.limits().IsLargeLoad(effects.bytes().size())) return false;
   auto load = storage::SplitLoad(effects);
   if (!load) return false;
+  load->rows.PromiseNewestVersions();
   if (!out.effects.empty()) StageAppliedState(out.effects);
   const auto proposal = OwnProposal(command);
   host_.counters().loads_ingested.fetch_add(1, std::memory_order_relaxed);

@@ -79,6 +79,9 @@ std::string_view PrefixOf(std::string_view key) { return key.substr(0, Terminate
 
 }  // namespace
 
+// A load drives nothing out: few of its rows will be read.
+enum class CachedEngine::Origin : uint8_t { kWritten, kLoaded };
+
 // Entries with a clock's hand over them. `writers` and `epoch` keep answers from the engine below out that may be
 // older than a write: they are taken in only if no write was under way, nor began, since the engine was asked.
 struct alignas(64) CachedEngine::Shard {
@@ -174,12 +177,13 @@ struct alignas(64) CachedEngine::Shard {
 
   // What one operation of a written batch makes of an entry, while no other write of the shard is under way.
   // `promised`: what it puts is the newest version.
-  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised, Origin origin)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Entry* entry = Find(probe);
     if (entry == nullptr) {
       if (!promised || op.kind != WriteBatch::OpKind::kPut) return;
       while (bytes + MemoryFor(op.key.size() + op.value.size()) > bytes_max) {
-        if (!EvictUnread()) return;
+        if (origin == Origin::kLoaded || !EvictUnread()) return;
       }
       return Set(probe, op.key, op.value);
     }
@@ -273,7 +277,7 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
   if (shards.shards.none()) return base_.Write(batch, sync);
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Write(batch, sync);
-  EndWrite(batch, shards, status.ok());
+  EndWrite(batch, shards, status.ok(), Origin::kWritten);
   scans_->EndWrite(began, batch, status.ok() ? ScanCache::Outcome::kWritten : ScanCache::Outcome::kUnknown);
   return status;
 }
@@ -281,7 +285,7 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
 // Of scans, what lies between the first row and the last is forgotten: they would be many insertions into blocks that
 // nobody reads while a load goes on.
 Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) {
-  ORRERY_ASSERT(rows.IsLoad() && !rows.has_newest_versions(), "rows that are ingested promise nothing");
+  ORRERY_ASSERT(rows.IsLoad(), "a load is of new versions in the order of their keys");
   ShardSet shards;
   BeginWrite(rows, shards);
   if (shards.shards.none()) return base_.Ingest(rows, std::move(prepared));
@@ -296,7 +300,7 @@ Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad
   interval.DeleteRange(ColumnFamily::kMvcc, prefix.empty() ? first : prefix, std::string(last) + '\0');
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Ingest(rows, std::move(prepared));
-  EndWrite(rows, shards, status.ok());
+  EndWrite(rows, shards, status.ok(), Origin::kLoaded);
   scans_->EndWrite(began, interval, ScanCache::Outcome::kUnknown);
   return status;
 }
@@ -330,7 +334,7 @@ void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
 }
 
 // Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
-void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written) {
+void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written, Origin origin) {
   batch.ForEach([&](const WriteBatch::Op& op) {
     if (op.cf != ColumnFamily::kMvcc) return;
     if (op.kind == WriteBatch::OpKind::kDeleteRange) return EraseInterval(op.key, op.value);
@@ -339,7 +343,7 @@ void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, boo
     const Probe probe = ProbeOf(prefix);
     Shard& shard = ShardOf(probe.hash);
     MutexLock lock(shard.mutex);
-    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions());
+    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions(), origin);
     if (Entry* const entry = shard.Find(probe)) shard.Erase(entry);
   });
   for (size_t i = 0; i < kShards; ++i) {
