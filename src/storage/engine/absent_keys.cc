@@ -23,17 +23,18 @@ bool AbsentKeys::Knows(std::string_view prefix) {
 }
 
 // A write that is under way could have put a key that the look to come does not see.
-bool AbsentKeys::BeginLearning(std::string_view prefix) {
+uint64_t AbsentKeys::BeginLearning(std::string_view prefix) {
   MutexLock lock(mutex_);
-  if (++misses_ < kMissesALook || learning_ || writers_ > 0) return false;
+  if (++misses_ < kMissesALook || learning_ || writers_ > 0) return 0;
   misses_ = 0;
   learning_.emplace();
   sought_ = prefix;
-  return true;
+  return ++ticket_;
 }
 
-void AbsentKeys::EndLearning(std::optional<Gap> gap) {
+void AbsentKeys::EndLearning(uint64_t ticket, std::optional<Gap> gap) {
   MutexLock lock(mutex_);
+  if (ticket != ticket_) return;  // given up for a write meanwhile, and somebody else is learning
   std::optional<Interval> learned = std::exchange(learning_, std::nullopt);
   if (!learned || !gap || !learned->lower.empty()) return;  // not all of what was written meanwhile is known
   ORRERY_ASSERT(!gap->before || *gap->before <= sought_, "a gap lies around what was sought");

@@ -24,15 +24,15 @@ class AbsentKeys {
   // Whether `prefix`, a whole encoded user key, is known to have no version.
   bool Knows(std::string_view prefix);
 
-  // A seek found nothing at `prefix`: true if the gap around it is wanted, which then must be looked for, after this call,
-  // and told with EndLearning.
-  bool BeginLearning(std::string_view prefix);
+  // A seek found nothing at `prefix`. A ticket if the gap around it is wanted, which then must be looked for, after this
+  // call, and told with EndLearning; 0: it is not.
+  uint64_t BeginLearning(std::string_view prefix);
   // The user keys before and behind that prefix as the store has them (nullopt: there is none); empty gap: a failure.
   struct Gap {
     std::optional<std::string> before;
     std::optional<std::string> behind;
   };
-  void EndLearning(std::optional<Gap> gap);
+  void EndLearning(uint64_t ticket, std::optional<Gap> gap);
 
   // Around each write of the engine that touches kMvcc.
   void BeginWrite(const WriteBatch& batch);
@@ -60,6 +60,7 @@ class AbsentKeys {
   std::deque<Interval> gaps_ ABSL_GUARDED_BY(mutex_);       // the last one of use first
   std::optional<Interval> learning_ ABSL_GUARDED_BY(mutex_);  // everything, until its bounds are known
   std::string sought_ ABSL_GUARDED_BY(mutex_);              // what is being learned around
+  uint64_t ticket_ ABSL_GUARDED_BY(mutex_) = 0;             // of what is being learned, or was last
   uint64_t writers_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t misses_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t answers_ ABSL_GUARDED_BY(mutex_) = 0;

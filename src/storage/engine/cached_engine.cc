@@ -251,12 +251,14 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
       shard.Set(probe, found ? std::string_view(key) : std::string_view(), found ? std::string_view(value) : std::string_view());
     }
   }
-  if (!found && absent_->BeginLearning(prefix)) LearnGap(prefix);
+  if (!found) LearnGap(prefix);
   if (!found || target <= key) return found;
   return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);  // an older version
 }
 
 void CachedEngine::LearnGap(std::string_view prefix) const {
+  const uint64_t ticket = absent_->BeginLearning(prefix);
+  if (ticket == 0) return;
   AbsentKeys::Gap gap;
   const auto iterator = base_.NewIterator(ColumnFamily::kMvcc, {});
   iterator->Seek(prefix);
@@ -268,7 +270,7 @@ void CachedEngine::LearnGap(std::string_view prefix) const {
     status = iterator->status();
   }
   const bool whole = status.ok() && gap.before != "" && gap.behind != "" && (!gap.behind || prefix < *gap.behind);
-  absent_->EndLearning(whole ? std::optional(std::move(gap)) : std::nullopt);
+  absent_->EndLearning(ticket, whole ? std::optional(std::move(gap)) : std::nullopt);
 }
 
 Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {

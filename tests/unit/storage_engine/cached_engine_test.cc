@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "storage/engine/absent_keys.h"
 #include "unit/storage_engine/interrupted_engine.h"
 #include "unit/storage_engine/random_ops.h"
 
@@ -195,6 +196,31 @@ TEST(CachedEngineTest, AppendedKeysAreKnownToBeAbsent) {
   EXPECT_TRUE(has(2, 0));
   EXPECT_TRUE(has(3, 0));
   EXPECT_FALSE(has(3, 1));
+}
+
+// A look for a gap that a load has made worthless must not be taken for one that began after the load.
+TEST(AbsentKeysTest, AGapIsLearnedByWhoLookedForIt) {
+  AbsentKeys absent;
+  const auto key = [](const std::string& name) { return name + std::string("\0\x01", 2); };
+  const auto begin = [&](const std::string& name) {
+    for (int i = 0; i < 100; ++i) {
+      if (const uint64_t ticket = absent.BeginLearning(key(name))) return ticket;
+    }
+    ADD_FAILURE() << "no ticket";
+    return uint64_t{0};
+  };
+  const uint64_t early = begin("k");
+  WriteBatch load;
+  for (int i = 0; i < 1000; ++i) load.Put(kMvcc, key("l" + std::to_string(10000 + i)) + "v", "row");
+  absent.BeginWrite(load);
+  absent.EndWrite();
+  const uint64_t late = begin("m");
+  absent.EndLearning(early, AbsentKeys::Gap{});  // as the store was before the load
+  EXPECT_FALSE(absent.Knows(key("l10005")));
+  absent.EndLearning(late, AbsentKeys::Gap{key("l10999"), std::nullopt});
+  EXPECT_FALSE(absent.Knows(key("l10005")));
+  EXPECT_FALSE(absent.Knows(key("l10999")));
+  EXPECT_TRUE(absent.Knows(key("m")));
 }
 
 // Misses between keys of a full table teach nothing that is ever asked again: they cost a look now and then.
