@@ -70,9 +70,9 @@ def awake(side):
 
 
 def calm(run, side, seconds):
-    """Waits until no more replicas fall quiet, and the nodes have done what the making of ranges left to do."""
+    """Waits until no more replicas fall quiet for half a minute, and the nodes have done what the making of ranges left to do."""
     begin, seen = time.monotonic(), []
-    while time.monotonic() - begin < seconds and not (len(seen) > 5 and min(seen[-5:]) >= min(seen[:-5])):
+    while time.monotonic() - begin < seconds and not (len(seen) > 15 and min(seen[-15:]) >= min(seen[:-15])):
         seen.append(awake(side))
         time.sleep(2)
     pairs.settle(side)
