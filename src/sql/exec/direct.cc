@@ -213,7 +213,10 @@ Status DirectRun::Insert(const PhysicalPointInsert& node) {
     RETURN_IF_ERROR(plan_.writer->Complete(env_, expr_, row));
   }
   kv::Batch write;
-  if (node.on_conflict) {
+  if (node.on_conflict && node.on_conflict->replaces_row && last_write_ == LastWrite::kCommit) {
+    // Not in a longer transaction: there the row is locked from the statement on, by looking at it.
+    RETURN_IF_ERROR(ReplaceRows(*plan_.writer, rows, write));
+  } else if (node.on_conflict) {
     ConflictResolver resolver(*plan_.writer, *node.on_conflict);
     std::vector<std::vector<Datum>> affected;
     auto send = [&](kv::Batch& batch) { return SendKv(context_, env_, batch, node.table.get()); };

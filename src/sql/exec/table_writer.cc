@@ -91,6 +91,15 @@ Status TableWriter::ConvertError(const Status& status, const ExecEnv& env) const
   return InsertError(status, table_, env.eval.format);
 }
 
+namespace {
+
+Status AffectedTwice() {
+  return Status(Code::kInvalidArgument, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time")
+      .WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
+}
+
+}  // namespace
+
 Status ConflictResolver::Resolve(ExecEnv& env, ExprEnv& expr, const std::vector<std::vector<Datum>>& rows,
                                  const Send& send, kv::Batch& batch, std::vector<std::vector<Datum>>& affected) {
   kv::Batch read;
@@ -110,12 +119,7 @@ Status ConflictResolver::Resolve(ExecEnv& env, ExprEnv& expr, const std::vector<
       continue;
     }
     if (clause_.action == ParsedOnConflict::Action::kNothing) continue;
-    if (touched) {
-      return Status(Code::kInvalidArgument, "21000",
-                    "ON CONFLICT DO UPDATE command cannot affect row a second time")
-          .WithHint("Ensure that no rows proposed for insertion within the same command have duplicate "
-                    "constrained values.");
-    }
+    if (touched) return AffectedTwice();
     touched_.insert(keys[i]);
     RETURN_IF_ERROR(Update(env, expr, keys[i], *existing, rows[i], batch, affected));
   }
@@ -147,6 +151,16 @@ Status ConflictResolver::Update(ExecEnv& env, ExprEnv& expr, const std::string& 
     batch.Insert(new_key, writer_.Value(row));
   }
   affected.push_back(std::move(row));
+  return OkStatus();
+}
+
+Status ReplaceRows(const TableWriter& writer, const std::vector<std::vector<Datum>>& rows, kv::Batch& batch) {
+  std::set<std::string> touched;
+  for (const std::vector<Datum>& row : rows) {
+    const std::string key = writer.Key(row);
+    if (rows.size() > 1 && !touched.insert(key).second) return AffectedTwice();
+    batch.Put(key, writer.Value(row));
+  }
   return OkStatus();
 }
 

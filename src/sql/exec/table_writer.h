@@ -66,4 +66,7 @@ class ConflictResolver {
   std::set<std::string> touched_;  // keys this statement has written
 };
 
+// The same for a clause that replaces rows (PhysicalOnConflict::replaces_row), without a look: each row is stored as it is.
+Status ReplaceRows(const TableWriter& writer, const std::vector<std::vector<Datum>>& rows, kv::Batch& batch);
+
 }  // namespace orrery::sql

@@ -102,7 +102,28 @@ StatusOr<std::vector<PhysicalAssignment>> TranslateAssignments(Builder& builder,
   return out;
 }
 
-StatusOr<std::optional<PhysicalOnConflict>> TranslateOnConflict(Builder& builder,
+// Equal keys of these types are the same values. Not so 1.0 and 1.00, or 0 and -0: there the existing row's stays.
+bool IsEqualOnlyToItself(Oid type) {
+  constexpr Oid kTypes[] = {oid::kInt2, oid::kInt4, oid::kInt8, oid::kText, oid::kVarchar, oid::kUuid, oid::kDate};
+  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
+}
+
+// Nothing of the existing row is looked at or stays.
+bool ReplacesRow(const Table& table, const PhysicalOnConflict& clause) {
+  if (clause.action != ParsedOnConflict::Action::kUpdate || clause.where) return false;
+  const size_t width = table.columns().size();
+  std::vector<bool> replaced(width);
+  for (uint32_t i = 0; i < width; ++i) {
+    replaced[i] = table.KeyPosition(i) >= 0 && IsEqualOnlyToItself(table.columns()[i].type);
+  }
+  for (const PhysicalAssignment& a : clause.set) {
+    if (a.expr->kind != Expr::Kind::kSlot || a.expr->index != width + a.ordinal) return false;
+    replaced[a.ordinal] = true;
+  }
+  return std::find(replaced.begin(), replaced.end(), false) == replaced.end();
+}
+
+StatusOr<std::optional<PhysicalOnConflict>> TranslateOnConflict(Builder& builder, const Table& table,
                                                                 const std::optional<BoundOnConflict>& on_conflict) {
   if (!on_conflict) return std::optional<PhysicalOnConflict>();
   PhysicalOnConflict out{.action = on_conflict->action};
@@ -110,6 +131,7 @@ StatusOr<std::optional<PhysicalOnConflict>> TranslateOnConflict(Builder& builder
   rows.insert(rows.end(), on_conflict->excluded.begin(), on_conflict->excluded.end());
   ASSIGN_OR_RETURN(out.set, TranslateAssignments(builder, on_conflict->set, rows));
   ASSIGN_OR_RETURN(out.where, builder.Translate(on_conflict->where, rows));
+  out.replaces_row = ReplacesRow(table, out);
   return std::optional<PhysicalOnConflict>(std::move(out));
 }
 
@@ -147,7 +169,7 @@ StatusOr<PhysicalNodePtr> TryPointInsert(Builder& builder, const BoundInsert& in
     node->rows.push_back(std::move(translated));
   }
   ASSIGN_OR_RETURN(node->checks, TranslateChecks(builder, insert.checks, insert.new_row));
-  ASSIGN_OR_RETURN(node->on_conflict, TranslateOnConflict(builder, insert.on_conflict));
+  ASSIGN_OR_RETURN(node->on_conflict, TranslateOnConflict(builder, *insert.table, insert.on_conflict));
   ASSIGN_OR_RETURN(node->returning, builder.TranslateAll(insert.returning, insert.new_row));
   SetResult(*node, insert.result);
   SetEstimate(*node, double(rows->size()));

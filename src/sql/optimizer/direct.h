@@ -18,7 +18,7 @@ StatusOr<std::vector<PhysicalCheck>> TranslateChecks(Builder& builder, const std
 StatusOr<std::vector<PhysicalAssignment>> TranslateAssignments(Builder& builder,
                                                                const std::vector<BoundAssignment>& set,
                                                                const std::vector<ColumnId>& row);
-StatusOr<std::optional<PhysicalOnConflict>> TranslateOnConflict(Builder& builder,
+StatusOr<std::optional<PhysicalOnConflict>> TranslateOnConflict(Builder& builder, const Table& table,
                                                                 const std::optional<BoundOnConflict>& on_conflict);
 void SetResult(PhysicalNode& node, const std::vector<ResultColumn>& result);
 

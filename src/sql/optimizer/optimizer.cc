@@ -62,7 +62,7 @@ Status PlanInsert(const BoundInsert& insert, Builder& builder, PhysicalPlan& pla
   node->inputs.push_back(builder.Arrange(std::move(built), columns, input->columns).node);
   node->table = insert.table;
   ASSIGN_OR_RETURN(node->checks, optimizer::TranslateChecks(builder, insert.checks, insert.new_row));
-  ASSIGN_OR_RETURN(node->on_conflict, optimizer::TranslateOnConflict(builder, insert.on_conflict));
+  ASSIGN_OR_RETURN(node->on_conflict, optimizer::TranslateOnConflict(builder, *insert.table, insert.on_conflict));
   ASSIGN_OR_RETURN(node->returning, builder.TranslateAll(insert.returning, insert.new_row));
   optimizer::SetResult(*node, insert.result);
   optimizer::SetEstimate(*node, node->inputs[0]->estimate.rows);

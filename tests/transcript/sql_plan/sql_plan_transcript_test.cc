@@ -1,7 +1,8 @@
 // Transcripts of plans: what the optimizer makes of a statement. Every file starts on an empty catalog.
 //
 //   ddl       runs CREATE TABLE, ALTER TABLE …; prints "ok" or the error
-//   plan      prints EXPLAIN (COSTS OFF) of the statement, marked "direct" if it has no operator tree
+//   plan      prints EXPLAIN (COSTS OFF) of the statement, marked "direct" if it has no operator tree,
+//             and if its DO UPDATE need not look at the row
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -55,7 +56,12 @@ class Planner {
     if (!bound.ok()) return Show(bound.status());
     auto plan = Optimize(*bound, {*functions_});
     if (!plan.ok()) return Show(plan.status());
-    std::string out = (*plan)->direct ? "direct\n" : "";
+    std::string out = (*plan)->direct ? "direct" : "";
+    if ((*plan)->root->kind == PhysicalKind::kPointInsert) {
+      const auto& clause = (*plan)->root->As<PhysicalPointInsert>().on_conflict;
+      if (clause && clause->replaces_row) out += ", replaces the row";
+    }
+    if (!out.empty()) out += "\n";
     for (const std::string& line : ExplainPlan(**plan, {.costs = false})) out += line + "\n";
     return out;
   }

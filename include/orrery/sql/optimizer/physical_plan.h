@@ -206,6 +206,8 @@ struct PhysicalOnConflict {
   // Over the existing full row, then the excluded full row.
   std::vector<PhysicalAssignment> set;
   ExprPtr where;
+  // DO UPDATE makes the excluded row of whatever exists: putting that one does the same, unseen.
+  bool replaces_row = false;
 };
 // inputs[0] gives full rows. RETURNING is over the new full row. NOT NULL (23502) and the checks are the
 // executor's to test before writing; `output` is RETURNING's, empty if none.
