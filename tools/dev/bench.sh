@@ -10,7 +10,7 @@ case " $* " in "  " | *" --help "* | *" -h "*) exec /usr/bin/python3 "$script" "
 case ${profile[*]}${1:-} in --profilefailover) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;; esac
 case ${1:-} in
   sysbench | cluster) extra+=(sysbench) ;;
-  raft) extra+=(etcd-server) targets+=(bench_etcd_puts) ;;
+  raft) extra+=(etcd-server) targets+=(bench_puts) ;;
   oltp | copy | failover | idle) ;;
   *) exec /usr/bin/python3 "$script" "${profile[@]}" "$@" ;;
 esac

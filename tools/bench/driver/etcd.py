@@ -7,11 +7,10 @@ import signal
 import subprocess
 
 from harness import processes
-from harness.run import Failure, check
+from harness.run import check
 
 from . import metrics
-from .accounting import Sample
-from .loads import Load
+from .loads import puts
 
 
 class Etcd:
@@ -71,7 +70,7 @@ class Etcd:
 
     @contextlib.contextmanager
     def lone_client(self):
-        yield lambda count: check(puts(self.run, [self.port], 1, 1, count=count).transactions == count, "etcd: single puts fail")
+        yield lambda count: check(puts(self.run, "etcd", [self.port], 1, 1, count=count).transactions == count, "etcd: single puts fail")
 
     def version(self):
         return "etcd " + json.loads(metrics.fetch(self._address(1) + "/version"))["etcdserver"]
@@ -81,24 +80,3 @@ class Etcd:
             member.send_signal(signal.SIGTERM)
         for member in self._members:
             member.wait(30)
-
-
-def puts(run, ports, clients, keys, seconds=0, count=0, value_bytes=100):
-    """Runs the loader (tools/bench/loader/etcd_puts.cc) for some seconds, or until `count` puts were answered."""
-    words = [run.bin / "bench_etcd_puts", "--ports", ",".join(map(str, ports)), "--clients", clients, "--keys", keys, "--value-bytes", value_bytes,
-             "--seconds", seconds, "--count", count]
-    try:
-        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=seconds + 120, stdin=subprocess.DEVNULL, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failure("etcd's clients do not end") from error
-    check(done.returncode == 0, f"etcd's clients fail: {done.stderr.strip()}")
-    seen = json.loads(done.stdout)
-    return Sample(seen["puts"] / seen["seconds"], seen["puts"], seen["puts"], seen["refused"] == 0, seen["latency_us"], {"refused": seen["refused"]})
-
-
-class EtcdPuts(Load):
-    def __init__(self, run, clients, keys, value_bytes, ports):
-        self.run_, self.clients, self.keys, self.value_bytes, self.ports = run, clients, keys, value_bytes, ports
-
-    def run(self, side, seconds):
-        return puts(self.run_, self.ports(side), self.clients, self.keys, seconds=seconds, value_bytes=self.value_bytes)

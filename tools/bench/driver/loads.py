@@ -1,5 +1,6 @@
-"""Clients: pgbench and sysbench, run against a side for some seconds, and what they report made one kind of Sample."""
+"""Clients: pgbench, sysbench and bench_puts, run against a side for some seconds, and what they report made one kind of Sample."""
 
+import json
 import re
 import subprocess
 
@@ -100,3 +101,16 @@ def sysbench_sample(text, status):
     check(bool(buckets), f"sysbench printed no histogram:\n{text[:1000]}")
     return Sample(float(transactions[2]), int(transactions[1]), int(queries[1]), True, histogram_percentiles(buckets),
                   {"repeated": int(repeated[1]) if repeated else 0})
+
+
+def puts(run, server, ports, clients, keys, seconds=0, count=0, value_bytes=100):
+    """Runs the loader (tools/bench/loader/puts.cc) for some seconds, or until `count` puts were answered. `server`: what it is to speak."""
+    words = [run.bin / "bench_puts", "--server", server, "--ports", ",".join(map(str, ports)), "--clients", clients, "--keys", keys,
+             "--value-bytes", value_bytes, "--seconds", seconds, "--count", count]
+    try:
+        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=seconds + 120, stdin=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"the clients of {server} do not end") from error
+    check(done.returncode == 0, f"the clients of {server} fail: {done.stderr.strip()}")
+    seen = json.loads(done.stdout)
+    return Sample(seen["puts"] / seen["seconds"], seen["puts"], seen["puts"], seen["refused"] == 0, seen["latency_us"], {"refused": seen["refused"]})

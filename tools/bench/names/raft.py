@@ -1,17 +1,18 @@
 """Replicated puts of single keys: three nodes of this server and three members of etcd 3.4, in turn, with the same durability.
 
-ours   INSERT … ON CONFLICT DO UPDATE of one row of a table (k bigint PRIMARY KEY, v text), prepared, over PostgreSQL's protocol, by pgbench:
+ours   INSERT … ON CONFLICT DO UPDATE of one row of a table (k bigint PRIMARY KEY, v text), prepared, over PostgreSQL's protocol:
        SQL, a serializable transaction and a consensus round
-etcd   KV.Put over gRPC, one call at a time on each connection, by bench_etcd_puts (tools/bench/loader), a thread that costs a few µs a put
+etcd   KV.Put over gRPC
 
-Keys are random among --keys, the values the same bytes. All clients go to one node, etcd's to its leader, whose followers would only pass
-puts on; --spread gives both sides' clients to all nodes. A put is on the disks of two of three nodes before it is acknowledged.
+Both by bench_puts (tools/bench/loader), one put at a time on each connection: one thread, which costs a few µs a put and leaves the processors
+to the servers. Keys are random among --keys, the values the same bytes. All clients go to one node, etcd's to its leader, whose followers would
+only pass puts on; --spread gives both sides' clients to all nodes. A put is on the disks of two of three nodes before it is acknowledged.
 """
 
 from driver import pairs
 from driver.command import add_pair_options, numbers
-from driver.etcd import Etcd, EtcdPuts
-from driver.loads import Load, Pgbench
+from driver.etcd import Etcd
+from driver.loads import Load, puts
 from driver.sides import Orrery
 
 
@@ -40,16 +41,9 @@ class Puts(Load):
     """The same puts to whichever side."""
 
     def __init__(self, run, clients):
-        options = run.options
-        script = run.folder / "put.sql"
-        script.write_text(f"\\set k random(1, {options.keys})\nINSERT INTO puts VALUES (:k, '{'v' * options.value_bytes}') "
-                          "ON CONFLICT (k) DO UPDATE SET v = excluded.v;\n", encoding="ascii")
-
-        def ports(side):
-            return side.all_ports if options.spread else [side.port]
-
-        self._sql = Pgbench(run, script, "prepared", clients, ports)
-        self._etcd = EtcdPuts(run, clients, options.keys, options.value_bytes, ports)
+        self.run_, self.clients = run, clients
 
     def run(self, side, seconds):
-        return (self._etcd if isinstance(side, Etcd) else self._sql).run(side, seconds)
+        options = self.run_.options
+        return puts(self.run_, "etcd" if isinstance(side, Etcd) else "postgresql", side.all_ports if options.spread else [side.port],
+                    self.clients, options.keys, seconds=seconds, value_bytes=options.value_bytes)
