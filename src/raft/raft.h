@@ -36,6 +36,7 @@ class Raft {
   void Tick(MonoTime now);
   MonoTime NextDeadline() const;
   Status Step(Message message, MonoTime now);
+  Status MayPropose(size_t payload_bytes) const;
   StatusOr<EntryId> Propose(std::string payload, CommitNews news);
   StatusOr<EntryId> ProposeConfChange(const ConfChange& change);
   Status Campaign(MonoTime now);

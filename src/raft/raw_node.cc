@@ -42,6 +42,7 @@ Status RawNode::Step(Message message, MonoTime now) { return raft_->Step(std::mo
 StatusOr<EntryId> RawNode::Propose(std::string payload, CommitNews news) {
   return raft_->Propose(std::move(payload), news);
 }
+Status RawNode::MayPropose(size_t payload_bytes) const { return raft_->MayPropose(payload_bytes); }
 StatusOr<EntryId> RawNode::ProposeConfChange(const ConfChange& change) {
   return raft_->ProposeConfChange(change);
 }

@@ -13,12 +13,16 @@ Status Raft::CheckProposal() const {
   return OkStatus();
 }
 
-StatusOr<EntryId> Raft::Propose(std::string payload, CommitNews news) {
+Status Raft::MayPropose(size_t payload_bytes) const {
   RETURN_IF_ERROR(CheckProposal());
-  if (uncommitted_bytes_ > 0 &&
-      uncommitted_bytes_ + payload.size() > config_.max_uncommitted_bytes) {
+  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + payload_bytes > config_.max_uncommitted_bytes) {
     return ResourceExhaustedError("raft: too many bytes proposed and not committed");
   }
+  return OkStatus();
+}
+
+StatusOr<EntryId> Raft::Propose(std::string payload, CommitNews news) {
+  RETURN_IF_ERROR(MayPropose(payload.size()));
   return AppendAsLeader(EntryKind::kNormal, std::move(payload), news);
 }
 

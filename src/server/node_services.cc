@@ -110,6 +110,7 @@ void NodeImpl::RegisterMetrics() {
   store("orrery_kv_quiet_replicas", "Replicas without timers and messages, as nobody asks for their ranges.",
         &kv::StoreMetrics::quiet_count);
   store("orrery_kv_commands_applied_total", "Replicated commands applied.", &kv::StoreMetrics::commands_applied);
+  store("orrery_kv_commits_together_total", "Transactions over several ranges, in one phase.", &kv::StoreMetrics::commits_together);
   store("orrery_kv_loads_ingested_total", "Replicated commands whose rows were ingested as a file.", &kv::StoreMetrics::loads_ingested);
   store("orrery_raft_synced_batches_total", "Synced writes of the log: one may hold entries of many ranges.",
         &kv::StoreMetrics::raft_groups_synced);

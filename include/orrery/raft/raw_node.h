@@ -206,6 +206,8 @@ class RawNode {
   // with NotLeader payload; Unavailable while transferring; ResourceExhausted beyond
   // max_uncommitted_bytes.
   StatusOr<EntryId> Propose(std::string payload, CommitNews news = CommitNews::kAtOnce);
+  // Whether Propose would take a payload of this size now.
+  Status MayPropose(size_t payload_bytes) const;
   // As Propose. FailedPrecondition also if a change is unapplied (R9), no entry of this term is
   // committed (B7), the change does not fit the membership, or the read promise is not yet
   // acknowledged by a quorum of the present membership (so that each membership hands the promise

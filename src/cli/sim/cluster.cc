@@ -133,6 +133,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
 // What the store of a life that ends did: proof that rare paths were taken (H4).
 void SimCluster::CountWork(const kv::StoreMetrics& metrics) {
   report_.Count("store: commands applied", metrics.commands_applied);
+  if (metrics.commits_together > 0) report_.Count("store: commits over several ranges at once", metrics.commits_together);
   if (metrics.loads_ingested > 0) report_.Count("store: loads ingested", metrics.loads_ingested);
   report_.Count("store: ranges that went quiet", metrics.times_quiet);
   report_.Count("store: splits", metrics.splits);

@@ -22,6 +22,7 @@ constexpr PlantedBugName kNames[] = {
     {PlantedBug::kAcknowledgesProposals, "acknowledges-proposals"},
     {PlantedBug::kPlainBufferedPuts, "plain-buffered-puts"},
     {PlantedBug::kRollbackKeepsWrites, "rollback-keeps-writes"},
+    {PlantedBug::kCommitsApart, "commits-apart"},
     {PlantedBug::kInsertsUnchecked, "inserts-unchecked"},
     {PlantedBug::kSequenceAtProposal, "sequence-at-proposal"},
     {PlantedBug::kServesPastLease, "serves-past-lease"},

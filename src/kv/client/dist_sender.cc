@@ -51,6 +51,8 @@ BatchResponse DistSender::RouteWithEffort(const runtime::Context& context, Batch
     }
     if (!location) {
       if (pieces == Pieces::kOne) {
+        request.header.gateway = options_.node;
+        if (local_) return local_->CommitTogether(context, request);
         BatchResponse refused;
         refused.error = KvError{RangeKeyMismatchError{}, std::nullopt};
         return refused;

@@ -35,6 +35,7 @@ struct ReplicaLimits {
 struct ReplicaCounters {
   std::atomic<uint64_t> commands_applied{0};
   std::atomic<uint64_t> loads_ingested{0};
+  std::atomic<uint64_t> commits_together{0};
   std::atomic<uint64_t> ambiguous_results{0};
   std::atomic<uint64_t> lock_waits{0};
   std::atomic<uint64_t> locks_inherited{0};

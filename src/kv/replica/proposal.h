@@ -41,6 +41,7 @@ class PendingRequest final : public RequestStorage, public Admission, public std
 
   bool woken = false;
   runtime::CondVar cv;
+  bool waits_for_latches_only = false;  // a CommitPart: others wait for the latches that it holds elsewhere
   // Of the request's own task, learned from pushes: transactions that were pending after this request began,
   // and the latest commit that was met in the way.
   std::vector<std::string> seen_pending;

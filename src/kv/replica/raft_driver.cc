@@ -17,13 +17,20 @@ void RaftDriver::EnqueueLocked(std::shared_ptr<DrivenRange> range) {
   ready_.push_back(std::move(range));
 }
 
+void RaftDriver::SubmitTogether(std::vector<Part> parts) {
+  MutexLock lock(mutex_);
+  for (const Part& part : parts) EnqueueLocked(part.range);
+  together_.push_back(std::move(parts));
+}
+
 void RaftDriver::DriveOnce(const Waiter* own) {
   driving_ = true;
   auto ranges = std::move(ready_);
   ready_.clear();
+  const Together together = std::exchange(together_, {});
   for (const auto& range : ranges) range->enqueued_ = false;
   mutex_.Unlock();
-  const Finished finished = Cycle(std::move(ranges));
+  const Finished finished = Cycle(std::move(ranges), together);
   mutex_.Lock();
   driving_ = false;
   // The next cycle first: all that is under way waits for it, and who is finished would take its processor.
@@ -140,9 +147,16 @@ Status RaftDriver::ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>&
   return OkStatus();
 }
 
-RaftDriver::Finished RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges) {
+RaftDriver::Finished RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges, const Together& together) {
   CycleOutput out;
   out.now = clock_.MonoNow();
+  for (const auto& parts : together) {
+    const bool all = std::all_of(parts.begin(), parts.end(),
+                                 [](const Part& part) { return part.range->MayProposeTogether(*part.proposal); });
+    for (const Part& part : parts) {
+      all ? part.range->ProposeTogether(part.proposal, out) : part.range->RefuseTogether(part.proposal, out);
+    }
+  }
   for (auto& range : ranges) range->Collect(out);
   const bool hold = hooks_.cover_promise(out.read_promise, out);
   if (!hold) {

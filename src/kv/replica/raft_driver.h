@@ -64,6 +64,11 @@ struct CycleOutput {
 class DrivenRange {
  public:
   virtual ~DrivenRange() = default;
+  // Before Collect, of a proposal that must enter the logs of several ranges together: whether it surely enters this one in
+  // this cycle, is committed by the cycle's sync and takes effect. The others then say which of the two follows.
+  virtual bool MayProposeTogether(const Proposal&) const { return false; }
+  virtual void ProposeTogether(std::shared_ptr<Proposal>, CycleOutput&) {}
+  virtual void RefuseTogether(std::shared_ptr<Proposal>, CycleOutput&) {}
   // Takes in messages, proposals and ticks; stages what is to be written and sent.
   virtual void Collect(CycleOutput& out) = 0;
   // Before a sync: applies what was committed earlier into out.effects, if somebody waits for it here. True: it
@@ -103,6 +108,12 @@ class RaftDriver {
 
   // The range has work. Somebody must drive afterwards.
   void Enqueue(std::shared_ptr<DrivenRange> range);
+  // Proposals that enter the logs of their ranges with one synced batch, or none of them does. As Enqueue.
+  struct Part {
+    std::shared_ptr<DrivenRange> range;
+    std::shared_ptr<Proposal> proposal;
+  };
+  void SubmitTogether(std::vector<Part> parts);
   // Drives until the waiter is done; or waits while somebody else drives. Cancelled / DeadlineExceeded.
   Status DriveUntil(const runtime::Context& context, Waiter& waiter);
   // Does what there is to do, unless somebody else is driving and so will.
@@ -119,7 +130,8 @@ class RaftDriver {
  private:
   using Finished = std::vector<std::shared_ptr<Proposal>>;
   // Gives who is to be told, with Tell.
-  Finished Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges);
+  using Together = std::vector<std::vector<Part>>;
+  Finished Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges, const Together& together);
   void EnqueueLocked(std::shared_ptr<DrivenRange> range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `own`: the driving task's; null: it goes on as long as there is something to do.
   void DriveOnce(const Waiter* own) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -141,6 +153,7 @@ class RaftDriver {
   bool driving_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<DrivenRange>> ready_ ABSL_GUARDED_BY(mutex_);
+  Together together_ ABSL_GUARDED_BY(mutex_);  // their ranges are in ready_
   std::vector<Waiter*> waiting_ ABSL_GUARDED_BY(mutex_);  // in order of arrival
 };
 

@@ -99,6 +99,10 @@ struct Replica::Attempt {
   bool retry_without_one_phase = false;
   bool push_waited = false;       // out: the pushee's record may have changed, look again
   MonoTime push_deadline;         // then the pusher learns how things stand, and asks again
+  CommitPart* part = nullptr;     // not to be proposed by itself
+  bool must_repeat() const {
+    return push_waited || ask_about || retry_without_one_phase || !retry_above.IsZero();
+  }
 };
 
 Replica::Replica(ReplicaHost& host, RangeId range, ReplicaId id)
@@ -265,6 +269,29 @@ Status Replica::Execute(const runtime::Context& context, const BatchRequest& bat
   return UnavailableError("the request was disturbed too often");
 }
 
+Status Replica::HoldPart(const runtime::Context& context, CommitPart& part) {
+  requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
+  requests_by_gateway_[part.batch.header.gateway.value() % kGatewaysMax].fetch_add(1, std::memory_order_relaxed);
+  part.active = std::make_shared<ActiveRequest>(*this);
+  if (IsLeaving()) return NotTogether();
+  RETURN_IF_ERROR(AwaitLease(context));
+  RETURN_IF_ERROR(CheckMayLock(part.batch));
+  const Timestamp read_ts = part.batch.header.txn->read_ts;
+  RETURN_IF_ERROR(host_.clock().Update(part.batch.header.now));  // T3
+  RETURN_IF_ERROR(host_.clock().Update(read_ts));
+  RETURN_IF_ERROR(WaitForPromise(context, read_ts));
+  Attempt attempt;
+  attempt.writes = attempt.one_phase = true;
+  attempt.end_latches = EndTxnLatches::kAsWritten;
+  attempt.arrived = host_.clock().Peek();
+  attempt.part = &part;
+  const Status status = ExecuteOnce(context, part.batch, attempt, part.response);
+  const bool elsewhere = GetError<NotLeaseholderError>(status) || GetError<RangeNotFoundError>(status);
+  if (attempt.must_repeat() || elsewhere) return NotTogether();
+  if (status.ok() && !part.proposal) return NotTogether();  // it writes nothing here
+  return status;
+}
+
 // T16. A transaction from before our lease, whose record can no longer be, would take or wait for locks in vain:
 // whoever meets them takes them for a dead one's. It goes on under another id, better now than at its commit.
 Status Replica::CheckMayLock(const BatchRequest& batch) const {
@@ -374,6 +401,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
   if (!before) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
   attempt.request = NewPendingRequest(batch, attempt.base_ts, *before, attempt.end_latches);
   attempt.request->seen_pending = attempt.seen_pending;
+  attempt.request->waits_for_latches_only = attempt.part != nullptr;
   Status status = Admit(context, *attempt.request, nullptr);
   while (status.ok()) {
     {
@@ -417,7 +445,7 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
       e.uncertainty_limit = host_.clock().UncertaintyLimit(attempt.read_ts);
     }
     size_t failed = 0;
-    if (!(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
+    if (attempt.part || !(attempt.one_phase && eval::AnswerReplay(e, batch))) status = eval::EvaluateBatch(e, batch, failed);
     if (status.ok()) {
       if (e.push_must_wait && host_.mono_clock().MonoNow() < attempt.push_deadline) {
         attempt.push_waited = true;
@@ -622,6 +650,10 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
     const int64_t promised = promised_wall_ns_.load(std::memory_order_acquire);
     command.right_read_bound = Timestamp{promised, 0};
   }
+  if (attempt.part && attempt.part->record == CommitPart::Record::kElsewhere) {
+    // Here, too, its locks in memory go with the commit.
+    proposal->record = TxnRecord{*e.txn, TxnStatus::kCommitted, e.view.now, {}, batch.header.txn->ignored};
+  }
   Status possible = effects.bytes().size() > host_.limits().command_bytes_max
                         ? ResourceExhaustedError("the batch is larger than one command may be")
                         : CheckSpaceFor(batch);
@@ -637,7 +669,12 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   }
   // Causality: what we acknowledge lies below everything our clock says from now on.
   host_.clock().Forward(command.write_ts);
-  RETURN_IF_ERROR(ProposeAndWait(context, proposal));
+  if (attempt.part) {
+    attempt.part->proposal = std::move(proposal);
+    attempt.part->write_ts = e.txn->write_ts;
+  } else {
+    RETURN_IF_ERROR(ProposeAndWait(context, proposal));
+  }
   FillResponse(batch, attempt, e, response);
   return OkStatus();
 }

@@ -19,7 +19,9 @@
 #include <string>
 #include <vector>
 
+#include "kv/replica/commit_part.h"
 #include "kv/replica/host.h"
+#include "kv/replica/leaving.h"
 #include "kv/replica/proposal.h"
 #include "kv/replica/raft_log.h"
 #include "kv/replica/rest.h"
@@ -29,9 +31,6 @@
 #include "orrery/raft/raw_node.h"
 
 namespace orrery::kv {
-
-// What a move of the lease is worth: kPutOff rather stays than lose locks or wait long; kRequired goes anyway.
-enum class LeaseMove : uint8_t { kPutOff, kRequired };
 
 class Replica final : public DrivenRange, public std::enable_shared_from_this<Replica> {
  public:
@@ -43,6 +42,10 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status Load(raft::StartMode mode, Timestamp read_promise, LoadAs as = LoadAs::kAwake);
 
   BatchResponse Send(const runtime::Context& context, const BatchRequest& batch);
+  // The same for a part of a commit over several ranges, but for the proposal: on OK its latches are held, until it is
+  // proposed or dropped. NotTogether if it would have to wait for more than latches.
+  Status HoldPart(const runtime::Context& context, CommitPart& part);
+  void DropPart(CommitPart& part);
   // The replica's node through which nearly all requests came since the last call, if there were many. A hint.
   NodeId TakeMainGateway();
 
@@ -76,8 +79,12 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void PostWake(WakeReason reason);
   // Proposes and waits: OK once applied; NotLeaseholder: certainly not executed; Ambiguous.
   Status ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal);
+  void MaybeStall(const runtime::Context& context);
 
   // ---- DrivenRange
+  bool MayProposeTogether(const Proposal& proposal) const override;
+  void ProposeTogether(std::shared_ptr<Proposal> proposal, CycleOutput& out) override;
+  void RefuseTogether(std::shared_ptr<Proposal> proposal, CycleOutput& out) override;
   void Collect(CycleOutput& out) override;
   bool ApplyAwaited(CycleOutput& out) override;
   void PublishApplied(CycleOutput& out) override;
@@ -178,6 +185,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   // replica_raft.cc: inside a cycle.
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
+  bool IsLeased(const Command& command) const;
   Status ProposeOne(Proposal& proposal);
   void UpdateSpace(CycleOutput& out);
   bool LeaseIsDue(MonoTime now) const;
@@ -274,18 +282,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   uint64_t next_proposal_ = 1;
   uint64_t max_lease_applied_index_ = 0;
   bool lease_proposed_ = false;      // for this term
-  struct Leaving {                   // our lease, which goes to another replica
-    ReplicaId target;
-    LeaseMove move;
-    MonoTime patience;               // for the requests under way to end
-    bool proposed = false;           // the command that carries the locks
-  };
   std::optional<Leaving> leaving_;
   std::optional<LeaseSequence> ended_lease_;  // of ours, by such a command: valid in raft's eyes, and yet over
-  struct Inherited {
-    LeaseSequence sequence;          // of the lease that was handed over
-    LockHandover locks;
-  };
   std::optional<Inherited> inherited_;  // for the lease that follows; in memory only, so a restart loses it
   bool truncation_proposed_ = false;
   MonoTime last_work_;               // of a leader: when it last had a reason to be awake

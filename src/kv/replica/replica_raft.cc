@@ -340,14 +340,17 @@ void Replica::ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, Cycle
   }
 }
 
+// T4: evaluated under the lease that is current, which rests on the term in which we propose.
+bool Replica::IsLeased(const Command& command) const {
+  return soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
+         current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_ &&
+         current_lease_.sequence != ended_lease_;
+}
+
 Status Replica::ProposeOne(Proposal& proposal) {
   Command& command = proposal.command;
   if (Planted(PlantedBug::kSequenceAtProposal) && !command.lease) command.lease_sequence = current_lease_.sequence;
-  // T4: evaluated under the lease that is current, which rests on the term in which we propose.
-  const bool leased = soft_state_.role == raft::Role::kLeader && current_lease_.term == soft_state_.term &&
-                      current_lease_.sequence == command.lease_sequence && current_lease_.holder.replica == id_ &&
-                      current_lease_.sequence != ended_lease_;
-  if (!command.lease && !leased) return NotLeaseholder();
+  if (!command.lease && !IsLeased(command)) return NotLeaseholder();
   command.id = next_proposal_++;
   command.proposer = host_.node();
   command.lease_applied_index = max_lease_applied_index_ + 1;

@@ -105,6 +105,8 @@ Status Replica::Admit(const runtime::Context& context, PendingRequest& request,
     }
     if (!admitted) return NotLeaseholder();
     Outcome& outcome = *admitted;
+    const bool waits_for_lock = outcome.kind == Outcome::Kind::kWaitLock || outcome.kind == Outcome::Kind::kResolve;
+    if (request.waits_for_latches_only && waits_for_lock) return NotTogether();
     switch (outcome.kind) {
       case Outcome::Kind::kProceed: return OkStatus();
       case Outcome::Kind::kWaitLatch:
@@ -308,19 +310,15 @@ Status Replica::AskPusher(const runtime::Context& context, WaitingPush& waiter) 
   return OkStatus();
 }
 
-namespace {
-
 // B52. Any task may stand still for a while, anywhere. A simulation makes it stand here: all that the write rests on has
 // been looked at, and nothing is proposed yet (T4).
-void MaybeStall(const runtime::Context& context) {
+void Replica::MaybeStall(const runtime::Context& context) {
   auto& runtime = context.runtime();
   if (!runtime.probes().enabled() || !runtime.probes().Buggify("replica: a write stalls before it is proposed", 40)) return;
   const uint64_t dice = runtime.random().Next();
   const Duration stall = Duration(int64_t(dice % (dice >> 32 & 3 ? 50'000'000 : 1'500'000'000)));
   (void)runtime.scheduler().SleepFor(context, stall).ok();
 }
-
-}  // namespace
 
 Status Replica::ProposeAndWait(const runtime::Context& context, const std::shared_ptr<Proposal>& proposal) {
   MaybeStall(context);

@@ -283,6 +283,7 @@ StoreMetrics StoreImpl::GetMetrics() const {
   metrics.times_quiet = counters_.times_quiet;
   metrics.commands_applied = counters_.commands_applied;
   metrics.loads_ingested = counters_.loads_ingested;
+  metrics.commits_together = counters_.commits_together;
   metrics.raft_groups_synced = driver_->metrics().groups_synced;
   metrics.entries_synced = driver_->metrics().entries_synced;
   metrics.splits = counters_.splits;

@@ -1,5 +1,6 @@
 // StoreImpl: the parts of a Store. store.cc serves, messages.cc speaks raft with other stores, snapshot.cc moves
-// RaftSnapshots, admin.cc changes ranges, queues.cc looks after them, quiet.cc
+// RaftSnapshots, admin.cc changes ranges,
+// together.cc commits over several of them, queues.cc looks after them, quiet.cc
 // knows which of them sleep, bootstrap.cc makes the first ones.
 #pragma once
 
@@ -43,6 +44,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   Status Start(const runtime::Context& context) override;
   void Stop(StopMode mode) override;
   BatchResponse Send(const runtime::Context& context, const BatchRequest& request) override;
+  BatchResponse CommitTogether(const runtime::Context& context, const BatchRequest& request) override;
   void HandleRaftMessages(const runtime::Context& context, NodeId from, std::string_view message) override;
   StatusOr<std::string> HandleSnapshotChunk(const runtime::Context& context, NodeId from,
                                             std::string_view request) override;
@@ -123,6 +125,11 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::string NewTxnId();
   bool BeginChange(RangeId range);
   void EndChange(RangeId range);
+
+  // together.cc
+  std::vector<CommitPart> CutByRange(const BatchRequest& request) const;
+  BatchResponse ProposeTogether(const runtime::Context& context, const BatchRequest& request,
+                                std::vector<CommitPart>& parts);
 
   // quiet.cc
   void WatchNodes();

@@ -32,6 +32,7 @@ enum class PlantedBug : uint8_t {
   kAcknowledgesProposals, // B39, T15: a write is acknowledged when it is proposed
   kPlainBufferedPuts,     // B44: a write that waited for the commit trusts in a lock that may be lost
   kRollbackKeepsWrites,   // T30: what a savepoint is rolled back over stays
+  kCommitsApart,          // I25: parts of a commit over several ranges enter their logs one after the other
   kInsertsUnchecked,      // a block of rows is inserted whether its keys have values or not
   // The log.
   kSequenceAtProposal,    // T4: a command counts as evaluated under the lease that is current when it is proposed

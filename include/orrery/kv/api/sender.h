@@ -13,6 +13,13 @@ class Sender {
   // Never throws anything at the caller but the response: failures, also of transport, are in `error`
   // (Ambiguous if a write may have happened). May wait; honours the context.
   virtual BatchResponse Send(const runtime::Context& context, const BatchRequest& request) = 0;
+  // A whole transaction (its writes, then its commit) whose keys several ranges hold, in one phase. RangeKeyMismatchError:
+  // that is not possible here, and nothing was executed. Other errors as for a commit in one phase on one range.
+  virtual BatchResponse CommitTogether(const runtime::Context&, const BatchRequest&) {
+    BatchResponse response;
+    response.error = KvError{RangeKeyMismatchError{}, std::nullopt};
+    return response;
+  }
 };
 
 }  // namespace orrery::kv

@@ -54,7 +54,8 @@ class DistSender : public Sender {
 
   BatchResponse Send(const runtime::Context& context, const BatchRequest& request) override;
   // The same without a copy: the header's range and generation are filled in on the way. A batch that must
-  // stay in one piece and is more than one range's is answered with RangeKeyMismatchError and not executed.
+  // stay in one piece and is more than one range's is answered with RangeKeyMismatchError and not executed, unless this
+  // node's store can commit it at once in all of them (Sender::CommitTogether).
   enum class Pieces : uint8_t { kMany, kOne };
   BatchResponse Route(const runtime::Context& context, BatchRequest& request, Pieces pieces);
 

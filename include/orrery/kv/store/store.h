@@ -95,6 +95,7 @@ struct StoreMetrics {
   uint64_t times_quiet = 0;    // replicas have gone quiet
   uint64_t commands_applied = 0;
   uint64_t loads_ingested = 0;  // of those, whose rows went into the store as a file (bulk_load.md)
+  uint64_t commits_together = 0;  // transactions over several ranges in one phase
   uint64_t raft_groups_synced = 0;     // synced batches
   uint64_t entries_synced = 0;         // entries in them: the ratio is the group commit's size
   uint64_t splits = 0;
