@@ -20,6 +20,7 @@ struct CommitPart {
   Record record = Record::kElsewhere;
   BatchRequest batch;
   std::vector<size_t> from;  // of each request of the batch: its index in the whole
+  std::vector<Span> lock_spans;  // of kElsewhere: what the transaction has locked here
 
   // Filled in by Replica::HoldPart.
   std::shared_ptr<void> active;         // while it lives, the range does not go quiet

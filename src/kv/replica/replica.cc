@@ -652,7 +652,8 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   }
   if (attempt.part && attempt.part->record == CommitPart::Record::kElsewhere) {
     // Here, too, its locks in memory go with the commit.
-    proposal->record = TxnRecord{*e.txn, TxnStatus::kCommitted, e.view.now, {}, batch.header.txn->ignored};
+    proposal->record = TxnRecord{*e.txn, TxnStatus::kCommitted, e.view.now, attempt.part->lock_spans,
+                                 batch.header.txn->ignored};
   }
   Status possible = effects.bytes().size() > host_.limits().command_bytes_max
                         ? ResourceExhaustedError("the batch is larger than one command may be")

@@ -77,7 +77,12 @@ std::vector<CommitPart> StoreImpl::CutByRange(const BatchRequest& request) const
   });
   if (anchor == parts.end() || parts.size() < 2) return {};
   EndTxnRequest end = std::get<EndTxnRequest>(request.requests.back());
-  std::erase_if(end.lock_spans, [&](const Span& span) { return !anchor->descriptor->ContainsKey(span.start); });
+  for (const Span& span : std::exchange(end.lock_spans, {})) {  // each is of a key that is written
+    const auto part = std::find_if(parts.begin(), parts.end(), [&](const CommitPart& p) {
+      return p.descriptor->ContainsKey(span.start);
+    });
+    (part == anchor ? end.lock_spans : part->lock_spans).push_back(span);
+  }
   anchor->record = CommitPart::Record::kHere;
   anchor->batch.requests.emplace_back(std::move(end));
   anchor->from.push_back(request.requests.size() - 1);
