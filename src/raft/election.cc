@@ -43,7 +43,7 @@ Status Raft::Campaign(MonoTime now) {
 // Whoever hears of a leader or of a later term before that forgets it: their timers start anew.
 void Raft::CampaignBy(MonoTime time) { election_deadline_ = std::min(election_deadline_, time); }
 
-void Raft::StartCampaign(CampaignKind kind) {
+void Raft::StartCampaign(CampaignKind kind, Timestamp reads_end) {
   LeaveRole();
   leader_ = ReplicaId();
   ResetElectionTimer();
@@ -58,6 +58,7 @@ void Raft::StartCampaign(CampaignKind kind) {
   vote_ = config_.id;
   self_vote_unstaged_ = true;  // counted when it is durable (B2, B4)
   campaign_promise_ = read_promise_;
+  campaign_reads_end_ = reads_end;
   RequestVotes(kind);
 }
 
@@ -103,10 +104,12 @@ void Raft::BecomeLeader() {
     self->second.state = ProgressState::kReplicate;
     self->second.match = log_.stable();
   }
-  // What the old leader may have served binds this one, whatever the clocks say (B29, R7).
-  prior_read_promise_ = campaign_promise_;
-  read_promise_.Forward(prior_read_promise_);
-  promise_floor_ = prior_read_promise_;
+  // What the old leader may have served binds this one, whatever the clocks say (B29, R7). A predecessor that has handed
+  // over says how much of what it was promised it has used (R6): it led the term just before this one, so there was
+  // nobody else in between.
+  prior_read_promise_ = campaign_reads_end_.IsZero() ? campaign_promise_ : campaign_reads_end_;
+  read_promise_.Forward(campaign_promise_);
+  promise_floor_ = campaign_promise_;
   // Any entry so far may be a membership change: none is proposed before all are applied (R9).
   pending_conf_ = log_.last_index();
   term_start_ = log_.last_index().Next();
@@ -186,16 +189,15 @@ void Raft::HandleTimeoutNow(const Message& m) {
   if (!IsPromotable()) return;
   // The news of the leader's own removal usually comes just before this: campaign once that is
   // applied (B15).
-  if (HasUnappliedConfChange()) deferred_campaign_ = {m.log_term, m.index};
-  else StartCampaign(CampaignKind::kTransfer);
+  if (HasUnappliedConfChange()) deferred_campaign_ = {{m.log_term, m.index}, m.reads_end};
+  else StartCampaign(CampaignKind::kTransfer, m.reads_end);
 }
 
 void Raft::MaybeCampaignDeferred() {
   if (!deferred_campaign_ || HasUnappliedConfChange()) return;
   const EntryId last{log_.last_term(), log_.last_index()};
-  if (std::exchange(deferred_campaign_, std::nullopt) == last && IsPromotable()) {
-    StartCampaign(CampaignKind::kTransfer);
-  }
+  const auto deferred = std::exchange(deferred_campaign_, std::nullopt);
+  if (deferred->last == last && IsPromotable()) StartCampaign(CampaignKind::kTransfer, deferred->reads_end);
 }
 
 }  // namespace orrery::raft

@@ -102,6 +102,10 @@ Status Raft::TransferLeadership(ReplicaId to, MonoTime now) {
   return OkStatus();
 }
 
+void Raft::SetReadsEnd(Timestamp ts) {
+  if (IsLeader() && transfer_target_ && reads_end_.IsZero()) reads_end_ = ts;
+}
+
 bool Raft::TimeoutNowDue() const {
   if (!IsLeader() || !transfer_target_ || timeout_now_sent_) return false;
   const auto target = progress_.find(transfer_target_);
@@ -113,12 +117,14 @@ void Raft::MaybeSendTimeoutNow() {
   Message m = MessageFromLeader(MessageType::kTimeoutNow, transfer_target_);
   m.index = log_.last_index();
   m.log_term = log_.last_term();
+  m.reads_end = reads_end_;
   timeout_now_sent_ = true;
   Send(std::move(m));
 }
 
 void Raft::AbandonTransfer() {
   transfer_target_ = ReplicaId();
+  reads_end_ = {};
   if (!timeout_now_sent_) return;
   // The target may still campaign past leader stickiness. Only a new term makes that harmless
   // (B11): there, a quorum has voted already. Voters let this replica through as its lease of the

@@ -93,6 +93,7 @@ void Raft::LeaveRole() {
   news_ = {};
   transfer_target_ = ReplicaId();
   timeout_now_sent_ = false;
+  reads_end_ = {};
   unstarted_reads_.clear();
   pending_reads_.Clear();
 }

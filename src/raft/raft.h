@@ -41,6 +41,7 @@ class Raft {
   StatusOr<EntryId> ProposeConfChange(const ConfChange& change);
   Status Campaign(MonoTime now);
   Status TransferLeadership(ReplicaId to, MonoTime now);
+  void SetReadsEnd(Timestamp ts);
   Status ReadIndex(uint64_t context);
   bool HasReady() const;
   Ready TakeReady();
@@ -83,7 +84,7 @@ class Raft {
   bool HasUnappliedConfChange() const;
   void CampaignBy(MonoTime time);
   void AskAgainSoon(const Message& m);
-  void StartCampaign(CampaignKind kind);
+  void StartCampaign(CampaignKind kind, Timestamp reads_end = {});
   void RequestVotes(CampaignKind kind);
   void RecordVote(ReplicaId from, bool granted);
   void BecomeLeader();
@@ -163,7 +164,11 @@ class Raft {
   bool self_vote_unstaged_ = false;
   MonoTime election_deadline_;
   // A TimeoutNow for this log end waits for applies; of this term.
-  std::optional<EntryId> deferred_campaign_;
+  struct DeferredCampaign {
+    EntryId last;
+    Timestamp reads_end;
+  };
+  std::optional<DeferredCampaign> deferred_campaign_;
   // Until then this replica keeps its promise to a leader: no vote for another, no campaign (B12,
   // 7b).
   MonoTime bound_until_ = kNever;
@@ -186,6 +191,7 @@ class Raft {
   ReplicaId transfer_target_;
   MonoTime transfer_deadline_;
   bool timeout_now_sent_ = false;
+  Timestamp reads_end_;          // for the TimeoutNow (SetReadsEnd)
 
   // Quiescence. kAsking: a leader whose heartbeats ask the members to go quiet.
   enum class Rest : uint8_t { kAwake, kAsking, kQuiet };
@@ -204,6 +210,7 @@ class Raft {
   uint64_t read_round_ = 0;
   Timestamp read_promise_;        // highest known here
   Timestamp campaign_promise_;    // highest in the votes of this campaign
+  Timestamp campaign_reads_end_;  // the predecessor's word that less than that was used; zero: none
   Timestamp prior_read_promise_;
   // Highest that earlier memberships of this term may have let the leader use.
   Timestamp promise_floor_;

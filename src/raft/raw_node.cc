@@ -50,6 +50,7 @@ Status RawNode::Campaign(MonoTime now) { return raft_->Campaign(now); }
 Status RawNode::TransferLeadership(ReplicaId to, MonoTime now) {
   return raft_->TransferLeadership(to, now);
 }
+void RawNode::SetReadsEnd(Timestamp ts) { raft_->SetReadsEnd(ts); }
 Status RawNode::ReadIndex(uint64_t context) { return raft_->ReadIndex(context); }
 bool RawNode::HasReady() const { return raft_->HasReady(); }
 Ready RawNode::TakeReady() { return raft_->TakeReady(); }

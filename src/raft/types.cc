@@ -102,6 +102,7 @@ std::string ToString(const Message& m) {
   if (m.quiesce) out += " quiesce";
   if (m.bound_for_ns != 0) out += " bound_for=" + std::to_string(Duration(m.bound_for_ns) / 1ms) + "ms";
   if (!m.read_promise.IsZero()) out += " promise=" + std::to_string(m.read_promise.wall_ns);
+  if (!m.reads_end.IsZero()) out += " reads_end=" + std::to_string(m.reads_end.wall_ns);
   if (m.snapshot) {
     out += " snapshot=" + At(m.snapshot->term, m.snapshot->index) +
            " conf=" + ToString(m.snapshot->conf);

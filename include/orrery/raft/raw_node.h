@@ -223,6 +223,10 @@ class RawNode {
   // costs a new election of this replica (term + 1), so that no late TimeoutNow can elect someone
   // inside a later lease (B11).
   [[nodiscard]] Status TransferLeadership(ReplicaId to, MonoTime now);
+  // Leader, its transfer begun: neither it nor any leader before it has served a read above `ts`, and it serves none any
+  // more. The successor's PriorReadPromise is this, not all that was promised and never used (R6). Before TakeReady,
+  // which may send the word; without a transfer, nothing.
+  void SetReadsEnd(Timestamp ts);
   // Asks for a ReadState with this context. FailedPrecondition (NotLeader), ResourceExhausted.
   [[nodiscard]] Status ReadIndex(uint64_t context);
 
@@ -252,7 +256,8 @@ class RawNode {
   void SetReadPromise(Timestamp promise);
   // The highest promise known here.
   Timestamp ReadPromise() const;
-  // Leader: the highest promise any earlier leader can have used, set when the election was won.
+  // Leader: no earlier leader has served reads above this: the highest promise in the votes, or what the predecessor
+  // that handed leadership over said with SetReadsEnd. Set when the election was won.
   // Its writes go above this (B29, R7).
   Timestamp PriorReadPromise() const;
   LeaseStatus LeaseAt(MonoTime now) const;

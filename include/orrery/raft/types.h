@@ -195,6 +195,8 @@ struct Message {
   // A refusing kPreVoteResp: for so long the voter is bound to a leader; asked again then, it may agree. 0: it has
   // another reason.
   int64_t bound_for_ns = 0;
+  // KTimeoutNow: nobody has been served a read above this by the sender or any leader before it. Zero: it does not know.
+  Timestamp reads_end;
 
   friend bool operator==(const Message&, const Message&) = default;
   template <class V>
@@ -216,6 +218,7 @@ struct Message {
     v(15, read_promise);
     v(16, quiesce);
     v(17, bound_for_ns);
+    v(18, reads_end);
   }
 };
 

@@ -155,10 +155,9 @@ void Replica::ApplySplit(const Command& command, CycleOutput& out) {
     Wake(woken);
   }
   host_.counters().splits.fetch_add(1, std::memory_order_relaxed);
-  Timestamp promise = raft_->ReadPromise();
-  promise.Forward(command.right_read_bound);
-  host_.OnSplitApplied(split, promise, ours ? ReplicaHost::AfterSplit::kCampaign : ReplicaHost::AfterSplit::kWait,
-                       std::move(right_locks), out);
+  // Of the right half: later leaseholders of this range serve none of it.
+  host_.OnSplitApplied(split, command.right_read_bound,
+                       ours ? ReplicaHost::AfterSplit::kCampaign : ReplicaHost::AfterSplit::kWait, std::move(right_locks), out);
 }
 
 void Replica::ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out) {

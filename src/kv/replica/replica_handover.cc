@@ -46,6 +46,11 @@ Status Replica::TransferNow(ReplicaId target, MonoTime now) {
   leaving_.reset();
   const Status status = raft_->TransferLeadership(target, now);
   UpdateServing(now);  // B11: stops before the message leaves
+  // R6: all reads under this lease lie at or below our clock (T3), those of earlier ones below its start. So the next
+  // lease need not start where the promise ends, ahead of all clocks. After serving has stopped: a reader whose clock
+  // reading comes after this one sees that, too, and does not answer (T27).
+  const bool knows_all = current_lease_.term == soft_state_.term && current_lease_.holder.replica == id_;
+  if (status.ok() && knows_all) raft_->SetReadsEnd(host_.clock().Now());
   return status;
 }
 

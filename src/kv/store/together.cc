@@ -94,7 +94,9 @@ std::vector<CommitPart> StoreImpl::CutByRange(const BatchRequest& request) const
 BatchResponse StoreImpl::CommitTogether(const runtime::Context& context, const BatchRequest& request) {
   std::vector<CommitPart> parts = CutByRange(request);
   if (parts.empty()) return Refused(NotTogether());
-  Timestamp write_ts = request.header.txn->meta.write_ts;
+  const TxnMeta& txn = request.header.txn->meta;
+  Timestamp write_ts = txn.write_ts;
+  if (IsolationLevel(txn.isolation) != IsolationLevel::kSerializable) write_ts.Forward(deps_.clock.Now());
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Timestamp reached = write_ts;
     Status status;

@@ -294,7 +294,11 @@ void ClusterSim::RequestOnLeader(Node& node) {
     ProposeMembership(node);
   } else if (dice > 0.985 && faults_) {
     const ReplicaId to(Below(kReplicas) + 1);
-    if (node.raw->TransferLeadership(to, NowOf(node)).ok()) ++counts_.transfers;
+    if (!node.raw->TransferLeadership(to, NowOf(node)).ok()) return;
+    ++counts_.transfers;
+    // R6: a lease of this term was valid, so its holder knows all that was served before.
+    const RaftTerm term = node.raw->GetStatus().term;
+    if (served_reads_.contains(term)) node.raw->SetReadsEnd(ServedUpTo(term));
   }
 }
 
@@ -465,12 +469,19 @@ void ClusterSim::CheckLeader(Node& node) {
       return Fail("I3: new leader lacks index " + ToString(index));
   }
   // B29, R7: it knows of every read an earlier leader may have served.
+  const Timestamp served = ServedUpTo(status.term);
+  if (!served.IsZero()) ++counts_.takeovers_after_reads;
+  if (node.raw->PriorReadPromise() < node.raw->ReadPromise()) ++counts_.takeovers_below_promise;
+  if (node.raw->PriorReadPromise() < served) Fail("B29: new leader does not know of reads served");
+}
+
+// By leaders of terms up to this one, which has begun.
+Timestamp ClusterSim::ServedUpTo(RaftTerm last) const {
   Timestamp served;
   for (const auto& [term, ts] : served_reads_) {
-    if (term < status.term) served.Forward(ts);
+    if (term <= last) served.Forward(ts);
   }
-  if (!served.IsZero()) ++counts_.takeovers_after_reads;
-  if (node.raw->PriorReadPromise() < served) Fail("B29: new leader does not know of reads served");
+  return served;
 }
 
 void ClusterSim::CheckCommit(Node& node) {

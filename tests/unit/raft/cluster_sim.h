@@ -24,7 +24,7 @@ namespace orrery::raft::test {
 struct SimCounts {
   int64_t elections = 0, applied = 0, conf_changes = 0, joint = 0, snapshots = 0, crashes = 0,
           transfers = 0;
-  int64_t lease_reads = 0, index_reads = 0, truncations = 0, takeovers_after_reads = 0;
+  int64_t lease_reads = 0, index_reads = 0, truncations = 0, takeovers_after_reads = 0, takeovers_below_promise = 0;
   int64_t quiet_leaders = 0, quiet_followers = 0, quiet_refusals = 0;
 };
 
@@ -96,6 +96,7 @@ class ClusterSim {
 
   void CheckEntries(const std::vector<Entry>& entries, const Node& node);
   void CheckLeader(Node& node);
+  Timestamp ServedUpTo(RaftTerm last) const;
   void CheckCommit(Node& node);
   void CheckLeases();
   bool DurableOnQuorum(const Node& leader, RaftIndex index, RaftTerm term);

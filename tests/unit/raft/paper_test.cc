@@ -377,5 +377,47 @@ TEST(RaftPaper, S6_AMembershipWaitsUntilTheLastOneHandedOnTheReadPromise) {  // 
   EXPECT_TRUE(r.raw().ProposeConfChange(next).ok());
 }
 
+// R6: who is handed the leadership need not go above what was promised and never used. His word holds for the very next
+// term: a campaign for a later one knows of nobody's reads but what the votes tell.
+TEST(RaftPaper, ASuccessorGoesByWhatWasReadAndOthersByWhatWasPromised) {
+  const Timestamp promise{900, 0}, reads_end{500, 0};
+  for (const bool first_term_wins : {true, false}) {
+    for (const bool word : {true, false}) {
+      Replica r(3);
+      Message heartbeat = HeartbeatFrom(2, 6);
+      heartbeat.read_promise = promise;
+      r.Step(heartbeat);
+      const auto sent = r.Step({.type = MessageType::kTimeoutNow, .from = ReplicaId(2), .term = RaftTerm(6), .log_term = kT5,
+                                .index = kI10, .reads_end = word ? reads_end : Timestamp()});
+      ASSERT_FALSE(sent.empty());
+      EXPECT_TRUE(sent[0].leader_transfer);
+      if (first_term_wins) {
+        r.Step({.type = MessageType::kVoteResp, .from = ReplicaId(3), .term = RaftTerm(7), .read_promise = promise});
+      } else {
+        r.now = r.now + 3s;
+        r.Lead(3);
+      }
+      ASSERT_EQ(r.status().role, Role::kLeader);
+      EXPECT_EQ(r.raw().PriorReadPromise(), word && first_term_wins ? reads_end : promise);
+      EXPECT_EQ(r.raw().ReadPromise(), promise);  // which others may still be bound by
+    }
+  }
+}
+
+TEST(RaftPaper, ALeaderThatHandsOverSaysHowFarItHasServed) {
+  Replica r(3);
+  r.Lead(3);
+  const RaftTerm term = r.status().term;
+  r.raw().SetReadsEnd({400, 0});  // no transfer has begun: it still serves
+  ASSERT_TRUE(r.raw().TransferLeadership(ReplicaId(2), r.now).ok());
+  r.raw().SetReadsEnd({500, 0});
+  r.raw().SetReadsEnd({600, 0});  // it has served nothing since
+  r.Drain();
+  const auto sent = r.Step({.type = MessageType::kAppResp, .from = ReplicaId(2), .term = term, .index = r.status().last_index});
+  const auto word = std::find_if(sent.begin(), sent.end(), [](const Message& m) { return m.type == MessageType::kTimeoutNow; });
+  ASSERT_NE(word, sent.end());
+  EXPECT_EQ(word->reads_end, (Timestamp{500, 0}));
+}
+
 }  // namespace
 }  // namespace orrery::raft

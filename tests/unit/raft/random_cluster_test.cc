@@ -26,6 +26,7 @@ TEST(RandomCluster, InvariantsHoldUnderFaults) {
             << " transfers=" << counts.transfers << " lease_reads=" << counts.lease_reads
             << " index_reads=" << counts.index_reads << " truncations=" << counts.truncations
             << " takeovers_after_reads=" << counts.takeovers_after_reads
+            << " takeovers_below_promise=" << counts.takeovers_below_promise
             << " quiet_leaders=" << counts.quiet_leaders << " quiet_followers=" << counts.quiet_followers
             << " quiet_refusals=" << counts.quiet_refusals << "\n";
   if (end - begin < 100) return;
@@ -39,6 +40,7 @@ TEST(RandomCluster, InvariantsHoldUnderFaults) {
   EXPECT_GT(counts.lease_reads, 10'000);
   EXPECT_GT(counts.index_reads, 1'000);
   EXPECT_GT(counts.takeovers_after_reads, 100);
+  EXPECT_GT(counts.takeovers_below_promise, 30);
   EXPECT_GT(counts.quiet_leaders, 200);
   EXPECT_GT(counts.quiet_followers, 300);
 }
