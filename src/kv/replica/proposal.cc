@@ -55,8 +55,8 @@ class SpecBuilder {
   void Add(const ClearRangeRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, {}); }
   void Add(const EndTxnRequest& r) {
     if (!storage_.txn) return;
+    if (end_latches_ == EndTxnLatches::kAsWritten) return AddRecord(storage_.txn->meta, Isolated::kByOthers);
     AddRecord(storage_.txn->meta);
-    if (end_latches_ == EndTxnLatches::kAsWritten) return;
     for (const Span& span : r.lock_spans) {
       // Intents stand at or above the beginning of their transaction: readers below are not disturbed.
       if (const auto here = eval::Clip(span, descriptor_)) Latch(storage_.Keep(*here), Access::kWrite, min_ts_);
@@ -101,8 +101,11 @@ class SpecBuilder {
     if (first_.empty() || key.start < first_) first_ = key.start;
     if (key.start > last_) last_ = key.start;
   }
-  void AddRecord(const TxnMeta& txn) {
+  // Against splits. kByOthers: the batch has latches on keys of this range, each of which is in a split's way as well.
+  enum class Isolated : uint8_t { kByItself, kByOthers };
+  void AddRecord(const TxnMeta& txn, Isolated isolated = Isolated::kByItself) {
     Latch(SpanRef(storage_.Copy(RecordLatchKey(txn.anchor_key, txn.id))), Access::kWrite, {});
+    if (isolated == Isolated::kByOthers && (spec_.latches.size() > 1 || !first_.empty())) return;
     Latch(storage_.Keep(txn.anchor_key), Access::kRead, kIsolatedFromSplitsOnly);
   }
   SpanRef WholeRange() {
