@@ -47,7 +47,7 @@ class CachedEngine : public Engine, public NewestEntries {
   StatusOr<bool> SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                               std::string& key, std::string& value) const override;
   Status Write(const WriteBatch& batch, SyncMode sync) override;
-  // What is loaded is taken in while there is room, and drives nothing out.
+  // What is loaded is taken in as what is written: at the cost of what nobody has read lately.
   Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override;
   StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows) override {
     return base_.PrepareLoad(rows);
@@ -73,14 +73,13 @@ class CachedEngine : public Engine, public NewestEntries {
   CachedEngineMetrics metrics() const;
 
  private:
-  enum class Origin : uint8_t;
   struct Shard;
   struct ShardSet;
 
   Shard& ShardOf(uint64_t hash) const;
   void BeginWrite(const WriteBatch& batch, ShardSet& shards);
   void EraseInterval(std::string_view begin, std::string_view end);
-  void EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written, Origin origin);
+  void EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written);
   void LearnGap(std::string_view prefix) const;
 
   Engine& base_;

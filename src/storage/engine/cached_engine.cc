@@ -79,9 +79,6 @@ std::string_view PrefixOf(std::string_view key) { return key.substr(0, Terminate
 
 }  // namespace
 
-// A load drives nothing out: few of its rows will be read.
-enum class CachedEngine::Origin : uint8_t { kWritten, kLoaded };
-
 // Entries with a clock's hand over them. `writers` and `epoch` keep answers from the engine below out that may be
 // older than a write: they are taken in only if no write was under way, nor began, since the engine was asked.
 struct alignas(64) CachedEngine::Shard {
@@ -177,13 +174,12 @@ struct alignas(64) CachedEngine::Shard {
 
   // What one operation of a written batch makes of an entry, while no other write of the shard is under way.
   // `promised`: what it puts is the newest version.
-  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised, Origin origin)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Entry* entry = Find(probe);
     if (entry == nullptr) {
       if (!promised || op.kind != WriteBatch::OpKind::kPut) return;
       while (bytes + MemoryFor(op.key.size() + op.value.size()) > bytes_max) {
-        if (origin == Origin::kLoaded || !EvictUnread()) return;
+        if (!EvictUnread()) return;
       }
       return Set(probe, op.key, op.value);
     }
@@ -279,7 +275,7 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
   if (shards.shards.none()) return base_.Write(batch, sync);
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Write(batch, sync);
-  EndWrite(batch, shards, status.ok(), Origin::kWritten);
+  EndWrite(batch, shards, status.ok());
   scans_->EndWrite(began, batch, status.ok() ? ScanCache::Outcome::kWritten : ScanCache::Outcome::kUnknown);
   return status;
 }
@@ -302,7 +298,7 @@ Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad
   interval.DeleteRange(ColumnFamily::kMvcc, prefix.empty() ? first : prefix, std::string(last) + '\0');
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Ingest(rows, std::move(prepared));
-  EndWrite(rows, shards, status.ok(), Origin::kLoaded);
+  EndWrite(rows, shards, status.ok());
   scans_->EndWrite(began, interval, ScanCache::Outcome::kUnknown);
   return status;
 }
@@ -336,7 +332,7 @@ void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
 }
 
 // Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
-void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written, Origin origin) {
+void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written) {
   batch.ForEach([&](const WriteBatch::Op& op) {
     if (op.cf != ColumnFamily::kMvcc) return;
     if (op.kind == WriteBatch::OpKind::kDeleteRange) return EraseInterval(op.key, op.value);
@@ -345,7 +341,7 @@ void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, boo
     const Probe probe = ProbeOf(prefix);
     Shard& shard = ShardOf(probe.hash);
     MutexLock lock(shard.mutex);
-    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions(), origin);
+    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions());
     if (Entry* const entry = shard.Find(probe)) shard.Erase(entry);
   });
   for (size_t i = 0; i < kShards; ++i) {
