@@ -9,6 +9,13 @@
 #include "cli/sim/command.h"
 #include "cli/version.h"
 
+// jemalloc's own settings, which it looks for by this name. It gives allocations beyond 8 MiB back to the system at once
+// unless told otherwise; the blocks of loads are of that size, and fetching their pages anew was a quarter of COPY's CPU.
+extern "C" {
+extern const char* const malloc_conf;
+const char* const malloc_conf = "oversize_threshold:0";
+}
+
 int main(int argc, char** argv) {
   CLI::App app("OrreryDB: a distributed SQL database that speaks PostgreSQL.\n"
                "Without a command: starts a single node with its data in ./orrery-data.");
