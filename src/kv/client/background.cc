@@ -8,6 +8,7 @@ namespace {
 
 constexpr size_t kTransactionsPerRound = 64;  // whose locks are resolved with one batch a range
 constexpr Duration kCleanUpTimeout = 10s;
+constexpr Duration kSpanTimeout = 2s;  // more for each span: a load's block is tens of thousands of locks
 
 }  // namespace
 
@@ -130,31 +131,33 @@ Status Background::RunCleaner(const runtime::Context& context) {
         queue_.pop_front();
       }
     }
-    Clean(context.WithTimeout(kCleanUpTimeout), std::move(work));
+    Clean(context, std::move(work));
   }
 }
 
 void Background::Clean(const runtime::Context& context, std::vector<CleanUp> work) {
   BatchRequest resolve;
+  Duration timeout = kCleanUpTimeout;
   for (CleanUp& done : work) {
     if (done.status == TxnStatus::kAborted) {
       // The record first: an abandoned intent is only ever removed on the record's word (T16, T22).
       BatchRequest end;
       end.header.txn = done.txn;
       end.requests.emplace_back(EndTxnRequest{.outcome = TxnStatus::kAborted, .lock_spans = done.locks});
-      const BatchResponse response = sender_.Route(context, end, DistSender::Pieces::kOne);
+      const BatchResponse response = sender_.Route(context.WithTimeout(kCleanUpTimeout), end, DistSender::Pieces::kOne);
       if (response.error) continue;
       const auto* ended = response.responses.empty() ? nullptr : std::get_if<EndTxnResponse>(&response.responses[0]);
       if (ended && (ended->all_resolved || !ended->commit_ts.IsZero())) continue;
     }
     for (Span& span : done.locks) {
+      if (!span.is_point()) timeout += kSpanTimeout;
       ResolveIntentRequest r{.span = std::move(span), .txn = done.txn.meta, .status = done.status,
                              .ignored = done.txn.ignored};
       resolve.requests.emplace_back(std::move(r));
     }
   }
   // Failures are left to whoever meets the locks.
-  if (!resolve.requests.empty()) (void)sender_.Route(context, resolve, DistSender::Pieces::kMany);
+  if (!resolve.requests.empty()) (void)sender_.Route(context.WithTimeout(timeout), resolve, DistSender::Pieces::kMany);
 }
 
 }  // namespace orrery::kv

@@ -41,6 +41,13 @@ BatchResponse DistSender::Route(const runtime::Context& context, BatchRequest& r
 
 BatchResponse DistSender::RouteWithEffort(const runtime::Context& context, BatchRequest& request, Pieces pieces,
                                           Effort& effort) {
+  BatchResponse response = RoutePage(context, request, pieces, effort);
+  FinishPages(context, request, response);
+  return response;
+}
+
+BatchResponse DistSender::RoutePage(const runtime::Context& context, BatchRequest& request, Pieces pieces,
+                                    Effort& effort) {
   for (;;) {
     Status error;
     const std::optional<RangeLocation> location = LocateAll(context, request, error);
@@ -65,10 +72,7 @@ BatchResponse DistSender::RouteWithEffort(const runtime::Context& context, Batch
       return RouteInPieces(context, request, effort);
     }
     BatchResponse response = SendToRange(context, request, *location, effort);
-    if (!NeedsNewRoute(response)) {
-      FinishScans(context, request, response);
-      return response;
-    }
+    if (!NeedsNewRoute(response)) return response;
     if (Status s = BackOff(context, effort); !s.ok()) return ErrorResponse(effort.Verdict(s));
   }
 }

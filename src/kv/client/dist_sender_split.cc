@@ -1,5 +1,6 @@
 // DistSender's batches that concern several ranges: cutting, sending, putting together.
 #include <algorithm>
+#include <utility>
 
 #include "kv/client/dist_sender_internal.h"
 #include "kv/client/routing.h"
@@ -40,9 +41,10 @@ bool IsReverse(const Request& request) {
   return scan && scan->direction == Direction::kReverse;
 }
 
-std::optional<Span> ResumeOf(const Response& response) {
-  if (const auto* scan = std::get_if<ScanResponse>(&response)) return scan->resume;
-  if (const auto* resolve = std::get_if<ResolveIntentResponse>(&response)) return resolve->resume;
+// Where the next page begins, which is no longer said by the answer then.
+std::optional<Span> TakeResume(Response& response) {
+  if (auto* scan = std::get_if<ScanResponse>(&response)) return std::exchange(scan->resume, std::nullopt);
+  if (auto* resolve = std::get_if<ResolveIntentResponse>(&response)) return std::exchange(resolve->resume, std::nullopt);
   return std::nullopt;
 }
 
@@ -201,10 +203,10 @@ BatchResponse DistSender::RouteWithLimits(const runtime::Context& context, const
 }
 
 // A batch without limits is answered in full, though each answer of a server has its limit.
-bool DistSender::FinishScans(const runtime::Context& context, const BatchRequest& request, BatchResponse& response) {
-  if (response.error || request.header.max_keys != 0 || request.header.max_bytes != 0) return true;
+void DistSender::FinishPages(const runtime::Context& context, const BatchRequest& request, BatchResponse& response) {
+  if (response.error || request.header.max_keys != 0 || request.header.max_bytes != 0) return;
   for (size_t i = 0; i < response.responses.size() && i < request.requests.size(); ++i) {
-    for (auto rest = ResumeOf(response.responses[i]); rest;) {
+    for (auto rest = TakeResume(response.responses[i]); rest;) {
       BatchRequest more{request.header, {WithSpan(request.requests[i], *rest)}};
       more.header.can_forward_read = 0;
       if (!more.header.txn) more.header.ts = response.ts;  // one timestamp for the whole scan
@@ -212,18 +214,16 @@ bool DistSender::FinishScans(const runtime::Context& context, const BatchRequest
       more.header.max_keys = 0;
       more.header.max_bytes = 0;
       Effort effort;
-      BatchResponse next = RouteWithEffort(context, more, Pieces::kMany, effort);
+      BatchResponse next = RoutePage(context, more, Pieces::kMany, effort);
       if (next.error || next.responses.empty()) {
         response.error = next.error ? std::move(next.error) : FromStatus(DataLossError("an answer is missing"));
-        return false;
+        return;
       }
       MergeTxn(response.txn, next.txn);
-      rest = ResumeOf(next.responses[0]);
-      if (auto* scan = std::get_if<ScanResponse>(&response.responses[i])) scan->resume.reset();
+      rest = TakeResume(next.responses[0]);
       MergeResponse(response.responses[i], std::move(next.responses[0]));
     }
   }
-  return true;
 }
 
 }  // namespace orrery::kv

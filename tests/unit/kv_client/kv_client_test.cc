@@ -224,6 +224,28 @@ TEST_F(KvClientTest, ScansAcrossRangesWithAndWithoutLimits) {
   EXPECT_FALSE(read_ts.IsZero());
 }
 
+// Locks are resolved page after page, each page once: a page asked for again steps over all that was resolved behind it.
+TEST_F(KvClientTest, ALongResolutionAsksForEachPageOnce) {
+  cluster_.resolved_max = 1;
+  for (const char last : {'f', 'p'}) {  // on one range, on two
+    BatchRequest put;
+    put.header.txn.emplace();
+    put.header.txn->meta = {.id = std::string(16, last), .anchor_key = K("a"), .sequence = 1};
+    put.header.txn->meta.write_ts = put.header.txn->read_ts = clock_.Now();
+    for (char c = 'a'; c <= last; ++c) put.requests.emplace_back(PutRequest{K(std::string(1, c)), "1"});
+    ASSERT_FALSE(client_->sender().Send(context_, put).error);
+    EXPECT_EQ(cluster_.intent_count(), size_t(last - 'a' + 1));
+    cluster_.log.clear();
+    BatchRequest resolve;
+    resolve.requests.emplace_back(
+        ResolveIntentRequest{.span = {K("a"), K("z")}, .txn = put.header.txn->meta, .status = TxnStatus::kAborted});
+    ASSERT_FALSE(client_->sender().Send(context_, resolve).error);
+    EXPECT_EQ(cluster_.intent_count(), 0u);
+    // Each page one lock; the first page of the second range, or the last of a range, may find that it was all.
+    EXPECT_LE(cluster_.log.size(), size_t(last - 'a' + 2));
+  }
+}
+
 TEST_F(KvClientTest, T12RefreshLetsASerializableCommitLater) {
   ASSERT_TRUE(AutoCommit({{"x", "1"}}).ok());
   auto txn = Serializable();

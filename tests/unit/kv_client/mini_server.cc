@@ -278,18 +278,21 @@ std::optional<KvError> MiniCluster::Do(Evaluation& e, const HeartbeatTxnRequest&
 }
 
 std::optional<KvError> MiniCluster::Do(Evaluation&, const ResolveIntentRequest& r, Response& out) {
-  Resolve(r.txn, r.status, r.span, r.ignored);
-  out = ResolveIntentResponse{};
+  const auto stopped = Resolve(r.txn, r.status, r.span, r.ignored, resolved_max);
+  ResolveIntentResponse response;
+  if (stopped) response.resume = Span{*stopped, r.span.end};
+  out = response;
   return std::nullopt;
 }
 
-void MiniCluster::Resolve(const TxnMeta& txn, TxnStatus status, const Span& span,
-                          const std::vector<SequenceRange>& ignored) {
+std::optional<std::string> MiniCluster::Resolve(const TxnMeta& txn, TxnStatus status, const Span& span,
+                                                const std::vector<SequenceRange>& ignored, size_t locks_max) {
   for (auto it = intents_.begin(); it != intents_.end();) {
     if (!span.Contains(it->first) || it->second.txn.id != txn.id) {
       ++it;
       continue;
     }
+    if (locks_max-- == 0) return it->first;
     auto& history = it->second.history;
     while (!history.empty() && Ignored(history.back().first, ignored)) history.pop_back();
     if (status == TxnStatus::kCommitted && !history.empty() && it->second.txn.epoch == txn.epoch) {
@@ -297,6 +300,7 @@ void MiniCluster::Resolve(const TxnMeta& txn, TxnStatus status, const Span& span
     }
     it = intents_.erase(it);
   }
+  return std::nullopt;
 }
 
 }  // namespace orrery::kv

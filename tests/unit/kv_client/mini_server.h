@@ -80,6 +80,7 @@ class MiniCluster : public NodeSender {
   size_t intent_count() const { return intents_.size(); }
   size_t record_count() const { return records_.size(); }
 
+  size_t resolved_max = ~size_t{0};  // locks that one ResolveIntent resolves
   std::vector<std::string> log;  // one line a batch that reached a leaseholder: "n2 r3 Put EndTxn"
   enum class Fate { kDeliver, kLoseRequest, kLoseAnswer };
   std::function<Fate(const BatchRequest&)> fate;  // of each batch on the way; lost ones are Ambiguous
@@ -110,7 +111,9 @@ class MiniCluster : public NodeSender {
   }
   std::optional<KvError> Read(Evaluation& e, const std::string& key, std::optional<std::string>& value);
   std::optional<KvError> Write(Evaluation& e, const std::string& key, std::optional<std::string> value);
-  void Resolve(const TxnMeta& txn, TxnStatus status, const Span& span, const std::vector<SequenceRange>& ignored);
+  // Where it had to stop for `locks_max`.
+  std::optional<std::string> Resolve(const TxnMeta& txn, TxnStatus status, const Span& span,
+                                     const std::vector<SequenceRange>& ignored, size_t locks_max = ~size_t{0});
   void PutMeta(const RangeDescriptor& range);
 
   HybridClock& clock_;

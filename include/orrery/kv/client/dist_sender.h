@@ -76,11 +76,13 @@ class DistSender : public Sender {
   BatchResponse Ask(const runtime::Context& context, NodeId node, const BatchRequest& request);
   Status BackOff(const runtime::Context& context, Effort& effort);
   BatchResponse RouteWithEffort(const runtime::Context& context, BatchRequest& request, Pieces pieces, Effort& effort);
+  // The same, but what one range answers may end before the request's end.
+  BatchResponse RoutePage(const runtime::Context& context, BatchRequest& request, Pieces pieces, Effort& effort);
   BatchResponse RouteInPieces(const runtime::Context& context, const BatchRequest& request, Effort& effort);
   BatchResponse RouteWithLimits(const runtime::Context& context, const BatchRequest& request, Effort& effort);
   Status SplitByRange(const runtime::Context& context, const BatchRequest& request, std::vector<Piece>& pieces);
   Status SendPieces(const runtime::Context& context, std::vector<Piece>& pieces, Effort& effort);
-  bool FinishScans(const runtime::Context& context, const BatchRequest& request, BatchResponse& response);
+  void FinishPages(const runtime::Context& context, const BatchRequest& request, BatchResponse& response);
   void Learn(const BatchResponse& response);
 
   const DistSenderOptions options_;

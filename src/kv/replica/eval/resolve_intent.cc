@@ -3,7 +3,8 @@
 namespace orrery::kv::eval {
 namespace {
 
-constexpr uint64_t kLocksPerRequestMax = 2000;
+// What one command, and the cycle that applies it, is held up by; each command costs a sync.
+constexpr uint64_t kLocksPerRequestMax = 8000;
 
 }  // namespace
 
