@@ -191,6 +191,61 @@ class LoadFile final : public PreparedLoad {
   const std::string path_;
 };
 
+// Where a batch puts very many locks in the order of their keys, as a load's rows have them.
+class LockRuns {
+ public:
+  struct Run {
+    size_t begin = 0;  // positions of operations in the batch
+    size_t end = 0;
+    std::string_view first;
+    std::string_view last;
+    size_t count = 0;
+  };
+  LockRuns(const WriteBatch& batch, const KeyIndex::Limits& limits) {
+    if (batch.op_count() < limits.run_min) return;
+    Run run;
+    bool goes_on = false;  // the last run, where that was long enough
+    const auto close = [&] {
+      if (run.count >= limits.run_min) {
+        runs_.push_back(run);
+      } else if (run.count > 0 && goes_on) {
+        runs_.back().end = run.end;
+        runs_.back().last = run.last;
+        runs_.back().count += run.count;
+      }
+      run.count = 0;
+    };
+    size_t position = 0;
+    batch.ForEach([&](const WriteBatch::Op& op) {
+      const size_t at = position++;
+      if (op.cf != ColumnFamily::kLock) return;
+      const bool put = op.kind == WriteBatch::OpKind::kPut && TerminatedBytes(op.key) > 0;
+      if (!put || (run.count > 0 && op.key <= run.last)) {
+        close();
+        goes_on = false;
+      } else if (run.count == limits.run_max) {
+        close();
+        goes_on = true;
+      }
+      if (!put) return;
+      if (run.count == 0) run = {at, at, op.key, op.key, 0};
+      run.end = at + 1;
+      run.last = op.key;
+      ++run.count;
+    });
+    close();
+  }
+  const std::vector<Run>& all() const { return runs_; }
+  // Whether the operation at this position puts one of the locks of a run.
+  bool Contain(size_t position, const WriteBatch::Op& op) const {
+    if (runs_.empty() || op.cf != ColumnFamily::kLock) return false;
+    return std::any_of(runs_.begin(), runs_.end(), [position](const Run& run) { return position >= run.begin && position < run.end; });
+  }
+
+ private:
+  std::vector<Run> runs_;
+};
+
 class RocksDbEngineImpl;
 
 class RocksSnapshot final : public EngineSnapshot {
@@ -265,15 +320,28 @@ class RocksDbEngineImpl : public RocksDbEngine {
 
   Status Write(const WriteBatch& batch, SyncMode sync) override {
     if (health_->refuses_writes()) return health_->error();
+    const rocksdb::Status written = WriteIndexed(batch, sync);
+    LookAtRuns();
+    return AfterWrite(written, "writing to the store");
+  }
+
+  // The batch, with its keys in the indexes before and out of them behind it.
+  rocksdb::Status WriteIndexed(const WriteBatch& batch, SyncMode sync) {
+    const KeyIndex::WriteScope locks_scope(locks_);
+    const KeyIndex::WriteScope records_scope(records_);
+    const LockRuns runs(batch, locks_.limits());
+    for (const LockRuns::Run& run : runs.all()) locks_.AddRun(run.first, run.last, run.count);
     rocksdb::WriteBatch rocks(batch.bytes().size() + 64);
     bool deletes_range = false;
     bool deletes_indexed = false;
+    size_t position = 0;
     batch.ForEach([&](const WriteBatch::Op& op) {
       auto* const family = Family(op.cf);
+      const bool in_run = runs.Contain(position++, op);
       switch (op.kind) {
         case WriteBatch::OpKind::kPut:
           rocks.Put(family, ToSlice(op.key), ToSlice(op.value));
-          if (KeyIndex* index = IndexOf(op.cf)) index->Add(op.key);
+          if (KeyIndex* index = IndexOf(op.cf); index != nullptr && !in_run) index->Add(op.key);
           break;
         case WriteBatch::OpKind::kDelete:
           rocks.Delete(family, ToSlice(op.key));
@@ -287,8 +355,8 @@ class RocksDbEngineImpl : public RocksDbEngine {
     });
     const rocksdb::Status written = Put(rocks, sync);
     if (deletes_range) seekers_->Clear();
-    if (deletes_indexed && written.ok()) NoteKeys(batch);
-    return AfterWrite(written, "writing to the store");
+    if (deletes_indexed && written.ok()) NoteKeys(batch, runs);
+    return written;
   }
 
   StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows) override {
@@ -422,13 +490,29 @@ class RocksDbEngineImpl : public RocksDbEngine {
   }
   // What the batch has left, op by op: the last one of a key counts. Keys that went with a range stay noted,
   // which costs only a look.
-  void NoteKeys(const WriteBatch& batch) {
+  void NoteKeys(const WriteBatch& batch, const LockRuns& runs) {
+    size_t position = 0;
     batch.ForEach([&](const WriteBatch::Op& op) {
       KeyIndex* const index = IndexOf(op.cf);
-      if (index == nullptr) return;
+      if (runs.Contain(position++, op) || index == nullptr) return;
       if (op.kind == WriteBatch::OpKind::kPut) index->Add(op.key);
       if (op.kind == WriteBatch::OpKind::kDelete) index->Remove(op.key);
     });
+  }
+  // Which keys are still there of those that were noted as runs.
+  void LookAtRuns() {
+    for (const ColumnFamily cf : {ColumnFamily::kLock, ColumnFamily::kState}) {
+      KeyIndex& index = *IndexOf(cf);
+      while (const auto due = index.TakeDue()) {
+        std::vector<std::string> entries;
+        const auto it = IteratorAt(nullptr, cf, {due->lower, due->upper});
+        for (it->SeekToFirst(); it->Valid() && entries.size() < index.limits().few; it->Next()) {
+          if (TerminatedBytes(it->key()) > 0) entries.emplace_back(it->key());
+        }
+        if (!it->status().ok()) entries.resize(index.limits().few);  // unknown: as if all were there
+        index.Settle(*due, entries);
+      }
+    }
   }
   std::unique_ptr<rocksdb::Iterator> NewSeeker(const rocksdb::Snapshot* snapshot, ColumnFamily cf) const {
     rocksdb::ReadOptions read;
