@@ -12,15 +12,6 @@ using runtime::MutexLock;
 
 namespace {
 
-// A block of rows, or the commit of locks on whole spans.
-bool IsOfLoad(const BatchRequest& batch) {
-  return std::any_of(batch.requests.begin(), batch.requests.end(), [](const Request& request) {
-    if (std::holds_alternative<InsertManyRequest>(request)) return true;
-    const auto* end = std::get_if<EndTxnRequest>(&request);
-    return end && std::any_of(end->lock_spans.begin(), end->lock_spans.end(), [](const Span& span) { return !span.is_point(); });
-  });
-}
-
 // Evaluations of one batch before it is given back: each repeats only after something changed.
 constexpr int kAttemptsMax = 1000;
 // Requests between two looks that make a range worth moving to them.
@@ -379,11 +370,10 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     write_ts = txn->meta.write_ts;
     write_ts.Forward(attempt.read_floor);
     // Not for correctness: a snapshot that was taken on a node whose clock is ahead, and has read here, does not see
-    // what commits here afterwards. Who commits where he reads (SERIALIZABLE) would have to refresh for it. For the
-    // parts of a commit over several ranges, CommitTogether has done it.
+    // what commits here afterwards. Who commits where he reads (SERIALIZABLE) would have to refresh for it, and intents
+    // at several timestamps would be written again by their resolution. For parts, CommitTogether has done it.
     const bool commits_later = IsolationLevel(txn->meta.isolation) != IsolationLevel::kSerializable;
-    // Nor for a load's blocks and its commit: all rows of earlier blocks would be written again at the later timestamp.
-    if (attempt.writes && commits_later && !attempt.part && !IsOfLoad(batch)) write_ts.Forward(host_.clock().Now());
+    if (attempt.one_phase && commits_later && !attempt.part) write_ts.Forward(host_.clock().Now());
   }
   if (attempt.writes && !Planted(PlantedBug::kWritesUnderReads)) {  // T7
     for (const auto& request : batch.requests) {
