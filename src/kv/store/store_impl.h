@@ -1,7 +1,6 @@
 // StoreImpl: the parts of a Store. store.cc serves, messages.cc speaks raft with other stores, snapshot.cc moves
-// RaftSnapshots, admin.cc changes ranges,
-// together.cc commits over several of them, queues.cc looks after them, quiet.cc
-// knows which of them sleep, bootstrap.cc makes the first ones.
+// RaftSnapshots, admin.cc changes ranges, together.cc commits over several of them, queues.cc looks after them,
+// quiet.cc knows which of them sleep, bootstrap.cc makes the first ones.
 #pragma once
 
 #include <deque>
