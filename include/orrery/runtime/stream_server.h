@@ -38,6 +38,9 @@ class StreamHandler {
   // left brings it another call, after others had their turn). May wait. After kStopping the stream is closed
   // whatever it returns.
   virtual StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent event) = 0;
+  // The peer has closed its writing half or is gone: it will say nothing more. A hint, perhaps repeated, perhaps while
+  // Handle runs, that not every server gives. On any task; must not block.
+  virtual void OnPeerClosed() {}
 };
 
 struct StreamServerOptions {

@@ -58,7 +58,7 @@ class Transport {
                                             std::string_view request) = 0;
   // Best effort: may be lost, duplicated, reordered; never blocks; drops when the peer's queue is full.
   virtual void Send(NodeId to, Method method, std::string message) = 0;
-  // Register before Start. Call handlers run on tasks of their own; their Context
+  // Register before Start. Call handlers run on tasks that may wait; their Context
   // carries the caller's deadline and is cancelled when the caller gives up or goes away. Messages of one
   // sender and Method arrive one at a time, in the order received, on the task that reads the wire:
   // a MessageHandler must not wait for anything but a short mutex.

@@ -6,6 +6,7 @@
 #include "orrery/runtime/runtime.h"
 #include "runtime/cancel_scope.h"
 #include "runtime/status_wire.h"
+#include "runtime/threads/lane_wire.h"
 
 namespace orrery::runtime {
 
@@ -22,12 +23,6 @@ grpc::ByteBuffer ToBuffer(std::string bytes) {
 std::string MetadataOf(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata, const char* key) {
   const auto it = metadata.find(key);
   return it == metadata.end() ? "" : std::string(it->second.data(), it->second.size());
-}
-
-uint64_t TimeoutMs(const Context& context) {
-  if (context.deadline() == MonoTime::Infinite()) return 0;
-  const Duration left = context.deadline() - context.runtime().clock().MonoNow();
-  return uint64_t(std::max<int64_t>(1, (left.count() + 999'999) / 1'000'000));
 }
 
 }  // namespace
@@ -66,7 +61,7 @@ void ClientStream::Start(const std::shared_ptr<grpc::Channel>& channel) {
 
 StatusOr<std::string> ClientStream::Call(const Context& context, Method method, std::string_view request) {
   auto call = std::make_shared<PendingCall>();
-  FrameHeader header{FrameKind::kCall, method, 0, TimeoutMs(context)};
+  FrameHeader header{FrameKind::kCall, method, 0, MillisecondsLeft(context)};
   {
     RawLock lock(mutex_);
     if (state_ == State::kBroken) return Status(break_code_, "not connected to " + address_ + ": " + break_reason_);
@@ -91,6 +86,11 @@ StatusOr<std::string> ClientStream::Call(const Context& context, Method method, 
   AppendFrame(cancel, {FrameKind::kCancel, method, header.call_id, 0}, "");
   Enqueue(0, std::move(cancel));
   return reply.status().Annotate("call to " + address_);
+}
+
+bool ClientStream::Ready() {
+  RawLock lock(mutex_);
+  return state_ == State::kReady;
 }
 
 bool ClientStream::Send(Method method, std::string_view message) {

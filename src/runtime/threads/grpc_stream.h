@@ -85,6 +85,8 @@ class ClientStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   void Start(const std::shared_ptr<grpc::Channel>& channel);
   void Cancel() { context_.TryCancel(); }
   StatusOr<std::string> Call(const Context& context, Method method, std::string_view request);
+  // The peer has answered, and has been heard of since: a moment ago, if it has gone meanwhile (ChannelTo's pings).
+  bool Ready();
   // Whether it was queued.
   bool Send(Method method, std::string_view message);
 

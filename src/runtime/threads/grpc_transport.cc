@@ -19,6 +19,7 @@
 #include "orrery/base/assert.h"
 #include "runtime/cancel_scope.h"
 #include "runtime/status_wire.h"
+#include "runtime/threads/call_lane.h"
 #include "runtime/threads/grpc_stream.h"
 #include "runtime/threads/message_lane.h"
 #include "runtime/threads/socket_network.h"
@@ -33,6 +34,7 @@ Lane LaneOf(Method method) { return method == Method::kRaftSnapshot ? Lane::kBul
 constexpr size_t kMethodMax = 64;
 constexpr size_t kPeerTasksMax = 1024;        // lanes of peers, and connections that have not said anything yet
 constexpr Duration kFirstByteTimeout = 5s;
+constexpr std::string_view kTooManyCalls = "too many calls at once";
 
 class GrpcTransport final : public Transport,
                             private ServerStream::Receiver,
@@ -78,17 +80,22 @@ class GrpcTransport final : public Transport,
   void OnStreamEnded(const StreamKey& key, uint64_t attempt, const Status& reason);
   void OnStreamConnected(const StreamKey& key, uint64_t attempt);
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The lanes for calls to a node.
+  std::shared_ptr<CallLanes> CallLanesTo(NodeId node);
+  // What lanes say who we are by.
+  NodeIdentity Identity();
   // The Raft lane to a node, or null: its address is not known, or the transport has stopped.
   std::shared_ptr<LaneSender> LaneTo(NodeId node);
   // Takes connections in, each with a task of its own until it is known who comes: gRPC's it hands over.
   void ServePeers(const Context& context);
   void ServePeer(const Context& context, std::unique_ptr<ByteStream> stream);
+  void ServeCalls(NodeId caller, std::unique_ptr<ByteStream> stream);
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
   void OnMessage(NodeId from, Method method, std::string_view message) override;
   void OnCall(std::shared_ptr<ServerStream> stream, const FrameHeader& header, std::string request) override;
-  void RunCall(ServerStream& stream, const Context& context, const Context& transport_context,
-               const FrameHeader& header, std::string_view request);
+  StatusOr<std::string> RunCall(const Context& context, const Context& transport_context, NodeId from, Method method,
+                                std::string_view request);
 
   Runtime& runtime_;
   const ThreadsRuntimeOptions options_;
@@ -97,6 +104,8 @@ class GrpcTransport final : public Transport,
   std::unique_ptr<grpc::Server> server_;                     // set by Start, reset by Stop
   std::unique_ptr<Listener> listener_;                       // as server_
   std::optional<TaskGroup> acceptor_;                        // as server_
+  std::unique_ptr<StreamServer> call_server_;                // as server_: of the call lanes
+  std::optional<Context::Cancellable> call_server_scope_;    // as server_
   std::atomic<size_t> calls_running_{0};
   std::atomic<size_t> peer_tasks_{0};
 
@@ -110,6 +119,7 @@ class GrpcTransport final : public Transport,
   std::map<StreamKey, Link> links_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::map<NodeId, std::shared_ptr<LaneSender>> lanes_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, std::shared_ptr<CallLanes>> call_lanes_ ABSL_GUARDED_BY(mutex_);
   std::optional<TaskGroup> lane_tasks_ ABSL_GUARDED_BY(mutex_);
 
   Mutex handlers_mutex_{"grpc_transport_handlers"};
@@ -136,6 +146,8 @@ StatusOr<std::string> GrpcTransport::Start(const Context& context, std::string_v
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   server_ = builder.BuildAndStart();
   if (!server_) return InternalError("gRPC does not start");
+  call_server_scope_ = context.WithCancel();
+  call_server_ = SocketNetwork().NewStreamServer(call_server_scope_->context, {.name = "call lane"});
   acceptor_.emplace(context, "peers");
   acceptor_->Spawn({}, [this](const Context& c) {
     ServePeers(c);
@@ -178,14 +190,28 @@ void GrpcTransport::ServePeer(const Context& context, std::unique_ptr<ByteStream
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
     return grpc::AddInsecureChannelFromFd(server_.get(), fd);
   }
-  LaneReceiver receiver;
-  {
-    MutexLock lock(mutex_);
-    receiver.self = identity_;
-  }
-  receiver.message_bytes_max = options_.message_bytes_max;
+  const auto greeting = AcceptLane(context, socket, Identity());
+  if (!greeting.ok()) return;  // the peer sees the end of the connection and tries again
+  if (greeting->calls) return ServeCalls(greeting->from, std::move(stream));
+  LaneReceiver receiver{.from = greeting->from, .message_bytes_max = options_.message_bytes_max, .on_message = {}};
   receiver.on_message = [this](NodeId from, Method method, std::string_view message) { OnMessage(from, method, message); };
-  (void)receiver.Serve(context, socket);  // the peer sees the end of the connection and tries again
+  (void)receiver.Serve(context, socket);
+}
+
+void GrpcTransport::ServeCalls(NodeId caller, std::unique_ptr<ByteStream> stream) {
+  const Context stopping = [this] {
+    MutexLock lock(handlers_mutex_);
+    return handlers_->context();
+  }();
+  const auto run = [this, stopping](const Context& context, NodeId from, Method method,
+                                    std::string_view request) -> StatusOr<std::string> {
+    const bool room = calls_running_.fetch_add(1, std::memory_order_relaxed) < options_.call_tasks_max;
+    auto result = room ? RunCall(context, stopping, from, method, request) : UnavailableError(kTooManyCalls);
+    calls_running_.fetch_sub(1, std::memory_order_relaxed);
+    return result;
+  };
+  call_server_->Add(std::move(stream),
+                    std::make_unique<CallLaneHandler>(stopping, caller, options_.message_bytes_max, run));
 }
 
 void GrpcTransport::Stop() {
@@ -195,6 +221,7 @@ void GrpcTransport::Stop() {
     stopped_ = true;
     for (auto& [key, link] : links_)
       if (link.stream) streams.push_back(link.stream);
+    for (auto& [node, lanes] : call_lanes_) lanes->Break();
   }
   for (auto& stream : streams) stream->Cancel();
   streams.clear();
@@ -208,6 +235,11 @@ void GrpcTransport::Stop() {
   {
     MutexLock lock(handlers_mutex_);
     if (handlers_) handlers_->Cancel();
+  }
+  if (call_server_) {
+    call_server_scope_->Cancel();
+    call_server_->Join();
+    call_server_.reset();
   }
   if (server_) {
     server_->Shutdown(std::chrono::system_clock::time_point());  // long past: cancels every stream at once
@@ -237,17 +269,25 @@ std::shared_ptr<LaneSender> GrpcTransport::LaneTo(NodeId node) {
   if (stopped_ || address == addresses_.end()) return nullptr;
   auto& lane = lanes_[node];
   if (lane) return lane;
-  const auto self = [this] {
-    MutexLock lock(mutex_);
-    return identity_;
-  };
-  lane = std::make_shared<LaneSender>(self, node, address->second, options_);
+  lane = std::make_shared<LaneSender>([this] { return Identity(); }, node, address->second, options_);
   if (!lane_tasks_) lane_tasks_.emplace(Context(runtime_), "raft lane");
   lane_tasks_->Spawn({}, [lane](const Context& context) {
     lane->Run(context);
     return OkStatus();
   });
   return lane;
+}
+
+std::shared_ptr<CallLanes> GrpcTransport::CallLanesTo(NodeId node) {
+  MutexLock lock(mutex_);
+  auto& lanes = call_lanes_[node];
+  if (!lanes) lanes = std::make_shared<CallLanes>([this] { return Identity(); }, node, options_.message_bytes_max);
+  return lanes;
+}
+
+NodeIdentity GrpcTransport::Identity() {
+  MutexLock lock(mutex_);
+  return identity_;
 }
 
 StatusOr<std::string> GrpcTransport::AddressOf(NodeId node) {
@@ -315,6 +355,8 @@ void GrpcTransport::OnStreamEnded(const StreamKey& key, uint64_t attempt, const 
     link.backoff = std::clamp(2 * link.backoff, options_.reconnect_backoff_min, options_.reconnect_backoff_max);
     link.retry_at = runtime_.clock().MonoNow() + link.backoff;
   }
+  // Nobody answers calls there either. A lane by itself would not notice a peer that stands still.
+  if (const auto lanes = call_lanes_.find(std::get<NodeId>(key)); lanes != call_lanes_.end()) lanes->second->Break();
   --live_streams_;
   stream_ended_.NotifyAll();
 }
@@ -322,11 +364,7 @@ void GrpcTransport::OnStreamEnded(const StreamKey& key, uint64_t attempt, const 
 StatusOr<std::string> GrpcTransport::Call(const Context& context, NodeId to, Method method,
                                           std::string_view request) {
   RETURN_IF_ERROR(context.Check());
-  NodeId self;
-  {
-    MutexLock lock(mutex_);
-    self = identity_.node;
-  }
+  const NodeId self = Identity().node;
   if (to && to == self) {
     const CallHandler& handler = call_handlers_[Index(method)];
     if (!handler) return Status(Code::kUnimplemented, "method not served");
@@ -335,6 +373,11 @@ StatusOr<std::string> GrpcTransport::Call(const Context& context, NodeId to, Met
   if (request.size() > options_.message_bytes_max) return ResourceExhaustedError("request too large");
   ASSIGN_OR_RETURN(const std::string address, AddressOf(to));
   ASSIGN_OR_RETURN(const auto stream, StreamTo(to, address, LaneOf(method)));
+  // The stream watches the peer for the lanes.
+  if (method == Method::kKvBatch && stream->Ready()) {
+    if (auto answer = CallLanesTo(to)->Call(context, address, method, request)) return std::move(*answer);
+    RETURN_IF_ERROR(context.Check());
+  }
   return stream->Call(context, method, request);
 }
 
@@ -360,11 +403,7 @@ void GrpcTransport::Send(NodeId to, Method method, std::string message) {
 
 grpc::ServerGenericBidiReactor* GrpcTransport::CreateReactor(grpc::GenericCallbackServerContext* context) {
   if (context->method() != kStreamMethod) return CallbackGenericService::CreateReactor(context);
-  NodeIdentity self;
-  {
-    MutexLock lock(mutex_);
-    self = identity_;
-  }
+  const NodeIdentity self = Identity();
   const auto it = context->client_metadata().find(kNodeKey);
   uint64_t from = 0;
   if (it != context->client_metadata().end())
@@ -384,14 +423,11 @@ void GrpcTransport::OnCall(std::shared_ptr<ServerStream> stream, const FrameHead
   if (calls_running_.fetch_add(1, std::memory_order_relaxed) >= options_.call_tasks_max) {
     calls_running_.fetch_sub(1, std::memory_order_relaxed);
     return stream->Answer(header.call_id, FrameKind::kFailure,
-                          EncodeStatus(UnavailableError("too many calls at once")));
+                          EncodeStatus(UnavailableError(kTooManyCalls)));
   }
   MutexLock lock(handlers_mutex_);
   Context::Cancellable cancellable = handlers_->context().WithCancel();
-  if (header.timeout_ms != 0) {
-    const auto timeout = std::chrono::milliseconds(std::min<uint64_t>(header.timeout_ms, uint64_t(1) << 32));
-    cancellable.context = cancellable.context.WithTimeout(timeout);
-  }
+  cancellable.context = WithMillisecondsLeft(cancellable.context, header.timeout_ms);
   // Known to the stream before it reads on: a kCancel right behind the call finds it.
   if (!stream->AddCall(header.call_id, cancellable.scope)) {
     calls_running_.fetch_sub(1, std::memory_order_relaxed);
@@ -399,25 +435,25 @@ void GrpcTransport::OnCall(std::shared_ptr<ServerStream> stream, const FrameHead
   }
   handlers_->Spawn({.name = "call"}, [this, stream = std::move(stream), header, request = std::move(request),
                                       context = cancellable.context](const Context& transport_context) {
-    RunCall(*stream, context, transport_context, header, request);
+    auto result = RunCall(context, transport_context, stream->from(), header.method, request);
+    stream->Answer(header.call_id, result.ok() ? FrameKind::kResponse : FrameKind::kFailure,
+                   result.ok() ? *result : EncodeStatus(result.status()));
     calls_running_.fetch_sub(1, std::memory_order_relaxed);
     return OkStatus();
   });
 }
 
-void GrpcTransport::RunCall(ServerStream& stream, const Context& context, const Context& transport_context,
-                            const FrameHeader& header, std::string_view request) {
-  const CallHandler* handler =
-      size_t(header.method) < kMethodMax ? &call_handlers_[size_t(header.method)] : nullptr;
+StatusOr<std::string> GrpcTransport::RunCall(const Context& context, const Context& transport_context, NodeId from,
+                                             Method method, std::string_view request) {
+  const CallHandler* handler = size_t(method) < kMethodMax ? &call_handlers_[size_t(method)] : nullptr;
   StatusOr<std::string> result = Status(Code::kUnimplemented, "method not served");
-  if (handler && *handler) result = (*handler)(context, stream.from(), request);
+  if (handler && *handler) result = (*handler)(context, from, request);
   // It was this node that stopped, not the caller that cancelled.
   if (result.status().code() == Code::kCancelled && transport_context.cancelled())
     result = AmbiguousError("the node stopped before the call had ended");
   if (result.ok() && result->size() > options_.message_bytes_max)
     result = ResourceExhaustedError("response too large");
-  if (result.ok()) stream.Answer(header.call_id, FrameKind::kResponse, *result);
-  else stream.Answer(header.call_id, FrameKind::kFailure, EncodeStatus(result.status()));
+  return result;
 }
 
 }  // namespace

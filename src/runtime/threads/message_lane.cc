@@ -1,77 +1,16 @@
 #include "runtime/threads/message_lane.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "orrery/runtime/runtime.h"
 #include "orrery/runtime/scheduler.h"
 #include "runtime/frame.h"
-#include "runtime/threads/socket_network.h"
 
 namespace orrery::runtime {
 namespace {
 
-constexpr Duration kHelloTimeout = 2s;         // to connect and to hear who is there
-constexpr int kUnacknowledgedMsMax = 2'500;    // then the peer has vanished or stands still
-constexpr int kSilenceSeconds = 10;            // of a sender, before the kernel asks whether it is still there
-constexpr size_t kLengthBytes = 4;             // big-endian, before each batch and hello
-constexpr size_t kHelloBytesMax = 4 << 10;
-constexpr size_t kFrameHeadBytesMax = 64;      // of one message: header and lengths
 constexpr size_t kReadBytes = 64 << 10;
-
-struct Hello {
-  NodeId node;
-  std::string cluster_id;
-  template <class V>
-  void Visit(V& v) {
-    v(1, node);
-    v(2, cluster_id);
-  }
-};
-
-void SetLength(std::string& bytes, size_t at) {
-  const size_t length = bytes.size() - at - kLengthBytes;
-  for (size_t i = 0; i < kLengthBytes; ++i) bytes[at + i] = char(length >> (8 * (kLengthBytes - 1 - i)));
-}
-size_t GetLength(std::string_view bytes) {
-  size_t length = 0;
-  for (size_t i = 0; i < kLengthBytes; ++i) length = length << 8 | uint8_t(bytes[i]);
-  return length;
-}
-
-std::string EncodeHello(std::string_view preface, const NodeIdentity& self) {
-  std::string bytes(preface);
-  bytes.append(kLengthBytes, '\0');
-  wire::EncodeTo(Hello{self.node, self.cluster_id}, bytes);
-  SetLength(bytes, preface.size());
-  return bytes;
-}
-
-StatusOr<std::string> ReadExactly(const Context& context, SocketStream& stream, size_t size) {
-  std::string bytes(size, '\0');
-  for (size_t done = 0; done < size;) {
-    ASSIGN_OR_RETURN(const size_t n, stream.Read(context, bytes.data() + done, size - done));
-    if (n == 0) return UnavailableError("the connection ended before its hello");
-    done += n;
-  }
-  return bytes;
-}
-
-StatusOr<Hello> ReadHello(const Context& context, SocketStream& stream) {
-  ASSIGN_OR_RETURN(const std::string length, ReadExactly(context, stream, kLengthBytes));
-  if (GetLength(length) > kHelloBytesMax) return DataLossError("a hello of too many bytes");
-  ASSIGN_OR_RETURN(const std::string bytes, ReadExactly(context, stream, GetLength(length)));
-  Hello hello;
-  RETURN_IF_ERROR(wire::Decode(bytes, hello));
-  return hello;
-}
-
-void SetOption(const SocketStream& stream, int level, int option, int value) {
-  ::setsockopt(stream.fd(), level, option, &value, sizeof value);
-}
 
 }  // namespace
 
@@ -86,11 +25,7 @@ void LaneSender::SetAddress(std::string_view address) {
 }
 
 void LaneSender::Send(Method method, std::string_view message) {
-  std::string batch;
-  batch.reserve(kLengthBytes + kFrameHeadBytesMax + message.size());
-  batch.resize(kLengthBytes);
-  AppendFrame(batch, {FrameKind::kMessage, method, 0, 0}, message);
-  SetLength(batch, 0);
+  const std::string batch = EncodeLaneBatch({FrameKind::kMessage, method, 0, 0}, message);
   MutexLock lock(mutex_);
   if (state_ == State::kBroken) return;
   const size_t waiting = queue_.size() + writing_bytes_;
@@ -129,23 +64,13 @@ void LaneSender::Run(const Context& context) {
   }
 }
 
-StatusOr<std::unique_ptr<SocketStream>> LaneSender::Connect(const Context& context) {
+Status LaneSender::RunConnection(const Context& context) {
   std::string address;
   {
     MutexLock lock(mutex_);
     address = address_;
   }
-  ASSIGN_OR_RETURN(auto stream, ConnectSocket(context, address));
-  SetOption(*stream, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMsMax);
-  const NodeIdentity self = self_();
-  RETURN_IF_ERROR(stream->Write(context, EncodeHello(kLanePreface, self)));
-  ASSIGN_OR_RETURN(const Hello peer, ReadHello(context, *stream));
-  if (ForeignTo(self, peer.cluster_id) || peer.node != peer_) return UnavailableError("another node answers there");
-  return stream;
-}
-
-Status LaneSender::RunConnection(const Context& context) {
-  ASSIGN_OR_RETURN(const auto stream, Connect(context.WithTimeout(kHelloTimeout)));
+  ASSIGN_OR_RETURN(const auto stream, ConnectLane(context, kMessageLanePreface, self_(), peer_, address));
   const auto lost = [](const Status& why) { return AmbiguousError(why.message()); };
   while (true) {
     std::string bytes;
@@ -167,15 +92,6 @@ Status LaneSender::RunConnection(const Context& context) {
 // ---- LaneReceiver
 
 Status LaneReceiver::Serve(const Context& context, SocketStream& stream) const {
-  SetOption(stream, SOL_SOCKET, SO_KEEPALIVE, 1);
-  SetOption(stream, IPPROTO_TCP, TCP_KEEPIDLE, kSilenceSeconds);
-  SetOption(stream, IPPROTO_TCP, TCP_KEEPINTVL, kSilenceSeconds);
-  const Context soon = context.WithTimeout(kHelloTimeout);
-  ASSIGN_OR_RETURN(const std::string preface, ReadExactly(soon, stream, kLanePreface.size()));
-  if (preface != kLanePreface) return DataLossError("not the preface of a lane");
-  ASSIGN_OR_RETURN(const Hello peer, ReadHello(soon, stream));
-  RETURN_IF_ERROR(stream.Write(soon, EncodeHello("", self)));  // also to strangers: it tells them why
-  if (ForeignTo(self, peer.cluster_id)) return FailedPreconditionError("a node of another cluster");
   const size_t batch_bytes_max = message_bytes_max + kFrameHeadBytesMax;
 
   std::string buffer(kReadBytes, '\0');
@@ -183,21 +99,21 @@ Status LaneReceiver::Serve(const Context& context, SocketStream& stream) const {
   while (true) {
     std::string_view bytes(buffer.data(), end);
     size_t wanted = kReadBytes;
-    while (bytes.size() >= kLengthBytes) {
-      const size_t size = GetLength(bytes);
+    while (bytes.size() >= kLaneLengthBytes) {
+      const size_t size = LaneLength(bytes);
       if (size > batch_bytes_max) return DataLossError("a batch of too many bytes");
-      if (bytes.size() < kLengthBytes + size) {
-        wanted = std::max(kReadBytes, kLengthBytes + size);
+      if (bytes.size() < kLaneLengthBytes + size) {
+        wanted = std::max(kReadBytes, kLaneLengthBytes + size);
         break;
       }
-      std::string_view batch = bytes.substr(kLengthBytes, size);
-      bytes.remove_prefix(kLengthBytes + size);
+      std::string_view batch = bytes.substr(kLaneLengthBytes, size);
+      bytes.remove_prefix(kLaneLengthBytes + size);
       while (!batch.empty()) {
         FrameHeader header;
         std::string_view payload;
         RETURN_IF_ERROR(NextFrame(batch, header, payload));
         if (header.kind != FrameKind::kMessage) return DataLossError("unexpected frame");
-        on_message(peer.node, header.method, payload);
+        on_message(from, header.method, payload);
       }
     }
     end = bytes.size();

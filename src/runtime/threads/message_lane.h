@@ -14,15 +14,9 @@
 #include "orrery/runtime/sync.h"
 #include "orrery/runtime/threads_runtime.h"
 #include "orrery/runtime/transport.h"
-#include "runtime/threads/node_identity.h"
-#include "runtime/threads/socket_stream.h"
+#include "runtime/threads/lane_wire.h"
 
 namespace orrery::runtime {
-
-// The first bytes of a lane; those of gRPC are HTTP/2's "PRI * HTTP/2.0" (RFC 9113, 3.4), so that the first byte
-// tells who has come to the port.
-inline constexpr std::string_view kLanePreface = "ORRERY LANE 1\r\n\r\n";
-inline constexpr char kGrpcFirstByte = 'P';
 
 // The sending end. Thread-safe; Run is its task's.
 class LaneSender {
@@ -48,7 +42,6 @@ class LaneSender {
   };
 
   Status RunConnection(const Context& context);
-  StatusOr<std::unique_ptr<SocketStream>> Connect(const Context& context);
 
   const std::function<NodeIdentity()> self_;
   const NodeId peer_;
@@ -63,10 +56,10 @@ class LaneSender {
   size_t writing_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // taken from the queue by the task
 };
 
-// The receiving end: answers the peer's hello and hands its messages over, in order, until the connection or the
+// The receiving end, after the greeting: hands a peer's messages over, in order, until the connection or the
 // context ends. Says why it ended; DataLoss: bytes that no node sends.
 struct LaneReceiver {
-  NodeIdentity self;
+  NodeId from;
   size_t message_bytes_max;
   std::function<void(NodeId from, Method, std::string_view message)> on_message;
 

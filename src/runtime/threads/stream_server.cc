@@ -88,9 +88,12 @@ void SocketStreamServer::Work(Member& member) {
     const auto found = clock.MonoNow() - before < kAtOnce ? Found::kAtOnce : Found::kAfterSleep;
     if (n <= 0 || event.data.u64 == kWakeKey) continue;
     crew_.Start(member, found);
+    const bool closed = (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (Slot* slot = slots_.Claim(event.data.u64)) {
-      Serve(*slot, (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? ShortRead::kIsNotLast
-                                                                            : ShortRead::kIsLast);
+      if (closed) slot->handler->OnPeerClosed();
+      Serve(*slot, closed ? ShortRead::kIsNotLast : ShortRead::kIsLast);
+    } else if (closed) {
+      TellClosed(event.data.u64);
     }
     crew_.Finish(member);
   }
@@ -112,6 +115,12 @@ void SocketStreamServer::Serve(Slot& slot, ShortRead short_read) {
     if (internal::StreamSlots::Release(slot)) return;
   }
   Requeue(slot);
+}
+
+void SocketStreamServer::TellClosed(uint64_t key) {
+  RawLock lock(mutex_);
+  Slot& slot = slots_.At(key);
+  if (slot.key() == key && slot.handler) slot.handler->OnPeerClosed();
 }
 
 // Others first: modifying an edge-triggered entry reports it anew, behind all that is ready now.
@@ -149,10 +158,11 @@ void SocketStreamServer::SetTimer(Slot& slot, Duration timeout) {
 
 void SocketStreamServer::End(Slot& slot) {
   std::unique_ptr<SocketStream> stream;
-  auto handler = std::move(slot.handler);
+  std::unique_ptr<StreamHandler> handler;
   {
     RawLock lock(mutex_);
     slots_.Retire(slot);
+    handler = std::move(slot.handler);
     stream = std::move(slot.stream);
   }
   handler.reset();

@@ -41,6 +41,8 @@ class SocketStreamServer final : public StreamServer {
   void Work(Member& member);
   void Serve(Slot& slot, ShortRead short_read);
   void Requeue(Slot& slot);
+  // The peer of a stream that another thread serves has closed its half.
+  void TellClosed(uint64_t key);
   // What to tell the handler; takes the idle timer back.
   StreamEvent TakeEvent(Slot& slot);
   void SetTimer(Slot& slot, Duration timeout);

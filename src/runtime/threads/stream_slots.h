@@ -19,10 +19,9 @@ struct StreamSlot {
   enum State : uint64_t { kFree = 0, kIdle = 1, kServed = 2, kServedDirty = 3 };
   std::atomic<uint64_t> word{kFree};  // generation << 2 | State
   uint32_t index = 0;
-  // Of the thread that serves the stream.
+  bool timer_set = false;  // of the thread that serves the stream
+  // Changed under the server's mutex; the handler serves one thread, but for OnPeerClosed, which is under it, too.
   std::unique_ptr<StreamHandler> handler;
-  bool timer_set = false;
-  // Changed under the server's mutex.
   std::unique_ptr<SocketStream> stream;
   MonoTime idle_deadline = MonoTime::Infinite();  // of the entry in the server's timers
 

@@ -83,6 +83,45 @@ TEST_F(Streams, HandlersThatWaitHoldNobodyUp) {
   for (int i = 0; i < 2000; ++i) ASSERT_EQ(Say(waiting[size_t(i % kWaiting)], "echo x"), "x");
 }
 
+// Works until its client has hung up.
+class Patient final : public StreamHandler {
+ public:
+  explicit Patient(EchoWorld& world) : world_(world) {}
+  StreamNext Handle(const Context& context, ByteStream&, StreamEvent) override {
+    MutexLock lock(world_.mutex);
+    ++world_.waiting;
+    world_.changed.NotifyAll();
+    (void)WaitUntil(context, world_.mutex, world_.changed, [&] { return closed_; });
+    return {StreamNext::Action::kClose};
+  }
+  void OnPeerClosed() override {
+    MutexLock lock(world_.mutex);
+    closed_ = true;
+    world_.changed.NotifyAll();
+  }
+
+ private:
+  EchoWorld& world_;
+  bool closed_ = false;
+};
+
+TEST_F(Streams, AHandlerIsToldThatItsPeerHasHungUp) {
+  for (const bool while_served : {true, false}) {
+    auto client = network_.Connect(root_, listener_->address());
+    auto accepted = listener_->Accept(root_);
+    ASSERT_TRUE(client.ok() && accepted.ok());
+    ASSERT_TRUE((*client)->Write(root_, "work").ok());
+    if (!while_served) client->reset();  // the word and the end are one event
+    server_->Add(std::move(*accepted), std::make_unique<Patient>(world_));
+    if (while_served) {
+      ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), 1).ok());
+      client->reset();
+    }
+  }
+  server_->Join();  // both have ended
+  server_.reset();
+}
+
 // A handler that waits for nothing the runtime knows of is found by the watcher.
 class Spinner final : public StreamHandler {
  public:

@@ -1,11 +1,12 @@
 // The transport between runtimes of one process, over real sockets: gRPC streams, and the Raft lane.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
 
 #include "orrery/runtime/threads_runtime.h"
 #include "runtime/frame.h"
-#include "runtime/threads/message_lane.h"
+#include "runtime/threads/lane_wire.h"
 
 namespace orrery::runtime {
 namespace {
@@ -345,7 +346,7 @@ TEST_F(GrpcTransport, BytesThatNoNodeSendsEndTheirLaneAlone) {
   AppendFrame(call, {FrameKind::kCall, Method::kRaftMessages, 7, 0}, "x");
   std::string good;
   AppendFrame(good, {FrameKind::kMessage, Method::kRaftMessages, 0, 0}, "good");
-  const std::string preface(kLanePreface);
+  const std::string preface(kMessageLanePreface);
   const std::string begun = preface + HelloOf(1, "c1");
   const std::vector<std::string> endings = {
       "X", preface.substr(0, preface.size() - 1) + "?", preface + std::string(4, '\xff'), preface + Prefixed("\xff\xff\xff"),
@@ -368,6 +369,161 @@ TEST_F(GrpcTransport, BytesThatNoNodeSendsEndTheirLaneAlone) {
   EXPECT_EQ(received.count(), 1u) << "the good one before the bad";
   a.transport().SetAddress(NodeId(2), b.address);
   EXPECT_TRUE(SendUntilReceived(a, NodeId(2), Soon(a), received).ok());
+}
+
+// ---- Call lanes.
+
+std::string ThreadName() {
+  char name[16] = "";
+  pthread_getname_np(pthread_self(), name, sizeof name);
+  return name;
+}
+
+// Tells how the call came, and its size.
+void ServeHow(Node& node) {
+  node.transport().Serve(Method::kKvBatch, [](const Context&, NodeId, std::string_view request) {
+    return StatusOr<std::string>(ThreadName() + " " + std::to_string(request.size()) + std::string(request));
+  });
+}
+
+// Calls until one has gone over a lane: the first ones may still find the watching stream being connected.
+Status CallUntilLane(Node& from, NodeId to, const Context& context) {
+  while (true) {
+    ASSIGN_OR_RETURN(const std::string answer, from.transport().Call(context, to, Method::kKvBatch, ""));
+    if (answer == "call lane 0") return OkStatus();
+    RETURN_IF_ERROR(from.runtime->scheduler().SleepFor(context, 1ms));
+  }
+}
+
+TEST_F(GrpcTransport, CallsTakeLanesAndAnswersOfAnySizeComeBackWhole) {
+  Node a(1), b(2);
+  ServeHow(b);
+  b.transport().Serve(Method::kJoin, [](const Context&, NodeId, std::string_view) { return StatusOr<std::string>(ThreadName()); });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  ASSERT_TRUE(CallUntilLane(a, NodeId(2), Soon(a)).ok());
+  for (const size_t size : {0, 1, 4'000, 4'096, 4'100, 9'000, 65'536, 3'000'000, 70'000, 5, 500'000, 2}) {
+    const std::string request(size, 'r');
+    auto answer = a.transport().Call(Soon(a), NodeId(2), Method::kKvBatch, request);
+    ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+    EXPECT_TRUE(*answer == "call lane " + std::to_string(size) + request) << size << ": " << answer->substr(0, 40);
+  }
+  EXPECT_NE(*a.transport().Call(Soon(a), NodeId(2), Method::kJoin, ""), "call lane") << "seldom calls share the stream";
+}
+
+TEST_F(GrpcTransport, ACallOverALaneEndsWithItsDeadlineItsCancellationOrItsPeer) {
+  Node a(1);
+  auto b = std::make_unique<Node>(2);
+  Mutex mutex;
+  CondVar cv;
+  int entered = 0;
+  std::vector<Code> ends;
+  b->transport().Serve(Method::kKvBatch, [&](const Context& ctx, NodeId, std::string_view request) -> StatusOr<std::string> {
+    if (request.empty()) return ThreadName() + " 0";
+    MutexLock lock(mutex);
+    ++entered;
+    cv.NotifyAll();
+    const Status s = WaitUntil(ctx, mutex, cv, [] { return false; });
+    ends.push_back(s.code());
+    cv.NotifyAll();
+    return s;
+  });
+  b->Start();
+  a.transport().SetAddress(NodeId(2), b->address);
+  ASSERT_TRUE(CallUntilLane(a, NodeId(2), Soon(a)).ok());
+  const auto await = [&](auto condition) {
+    MutexLock lock(mutex);
+    return WaitUntil(Soon(a), mutex, cv, condition).ok();
+  };
+  EXPECT_EQ(a.transport().Call(a.scope.context.WithTimeout(30ms), NodeId(2), Method::kKvBatch, "wait").status().code(),
+            Code::kDeadlineExceeded);
+  EXPECT_TRUE(await([&] { return ends.size() == 1; })) << "the handler learns of the deadline, or that the caller has gone";
+
+  const auto scope = a.scope.context.WithCancel();
+  TaskGroup given_up(scope.context, "caller");
+  given_up.Spawn({}, [&](const Context& ctx) { return a.transport().Call(ctx, NodeId(2), Method::kKvBatch, "wait").status(); });
+  ASSERT_TRUE(await([&] { return entered == 2; }));
+  scope.Cancel();
+  EXPECT_EQ(given_up.Join().code(), Code::kCancelled);
+  ASSERT_TRUE(await([&] { return ends.size() == 2; })) << "the handler learns that the caller has gone";
+  EXPECT_EQ(ends[1], Code::kCancelled);
+
+  TaskGroup left(Soon(a), "caller");
+  left.Spawn({}, [&](const Context& ctx) { return a.transport().Call(ctx, NodeId(2), Method::kKvBatch, "wait").status(); });
+  ASSERT_TRUE(await([&] { return entered == 3; }));
+  b->runtime->transport().Stop();
+  EXPECT_EQ(left.Join().code(), Code::kAmbiguous);
+}
+
+TEST_F(GrpcTransport, MoreCallsAtOnceThanLanesFindTheirWay) {
+  Node a(1), b(2);
+  std::atomic<int> inside{0}, over_lanes{0};
+  Mutex mutex;
+  CondVar cv;
+  constexpr int kCalls = 600;  // there are 512 lanes
+  b.transport().Serve(Method::kKvBatch, [&](const Context& ctx, NodeId, std::string_view request) -> StatusOr<std::string> {
+    if (request.empty()) return ThreadName() + " 0";
+    if (ThreadName() == "call lane") ++over_lanes;
+    MutexLock lock(mutex);
+    if (++inside == kCalls) cv.NotifyAll();
+    RETURN_IF_ERROR(WaitUntil(ctx, mutex, cv, [&] { return inside >= kCalls; }));  // each waits for all others
+    return std::string(request);
+  });
+  b.Start();
+  a.transport().SetAddress(NodeId(2), b.address);
+  ASSERT_TRUE(CallUntilLane(a, NodeId(2), Soon(a)).ok());
+  for (int round = 0; round < 2; ++round) {
+    inside = over_lanes = 0;
+    TaskGroup group(Soon(a), "callers");
+    for (int i = 0; i < kCalls; ++i) {
+      group.Spawn({}, [&, i](const Context& ctx) {
+        return a.transport().Call(ctx, NodeId(2), Method::kKvBatch, std::to_string(i)).status();
+      });
+    }
+    EXPECT_TRUE(group.Join().ok());
+    EXPECT_EQ(over_lanes, 512) << "round " << round;
+  }
+}
+
+TEST_F(GrpcTransport, ALaneSpeaksItsBytesAndOnlyThose) {
+  Node a(1), b(2);
+  b.transport().Serve(Method::kKvBatch, [](const Context&, NodeId from, std::string_view request) -> StatusOr<std::string> {
+    if (request == "no") return Status(Code::kAborted, "40001", "try again");
+    return "from " + ToString(from) + ": " + std::string(request);
+  });
+  b.Start();
+  const auto call = [](std::string_view request, uint64_t id, FrameKind kind = FrameKind::kCall) {
+    std::string frame;
+    AppendFrame(frame, {kind, Method::kKvBatch, id, 0}, request);
+    return frame;
+  };
+  const std::string begun = std::string(kCallLanePreface) + HelloOf(7, "c1");
+  struct Case {
+    std::string sent, answers;
+  };
+  std::string failure;
+  AppendFrame(failure, {FrameKind::kFailure, Method::kKvBatch, 6, 0}, std::string("\x08\x09\x12\x05" "40001\x1a\x09" "try again"));
+  const std::vector<Case> cases = {
+      {begun + Prefixed(call("x", 5)) + Prefixed(call("no", 6)) + Prefixed("\xff"),
+       HelloOf(2, "c1") + Prefixed(call("from 7: x", 5, FrameKind::kResponse)) + Prefixed(failure)},
+      {begun + Prefixed(call("x", 5, FrameKind::kMessage)), HelloOf(2, "c1")},
+      {begun + Prefixed(call("x", 5) + call("y", 6)), HelloOf(2, "c1")},
+      {begun + std::string(4, '\xff'), HelloOf(2, "c1")},
+      {std::string(kCallLanePreface) + HelloOf(7, "other"), HelloOf(2, "c1")},
+  };
+  for (const Case& c : cases) {
+    auto stream = a.runtime->network().Connect(Soon(a), b.address);
+    ASSERT_TRUE(stream.ok());
+    ASSERT_TRUE((*stream)->Write(Soon(a), c.sent).ok());
+    std::string answers, buffer(1 << 10, '\0');
+    while (true) {
+      auto n = (*stream)->Read(Soon(a), buffer.data(), buffer.size());
+      EXPECT_NE(n.status().code(), Code::kDeadlineExceeded);
+      if (!n.ok() || *n == 0) break;
+      answers.append(buffer, 0, *n);
+    }
+    EXPECT_EQ(answers, c.answers);
+  }
 }
 
 }  // namespace
