@@ -92,6 +92,19 @@ StatusOr<std::string> CallLanes::ReadAnswer(const Context& context, Lane& lane) 
   return buffer.substr(kLaneLengthBytes, whole - kLaneLengthBytes);
 }
 
+void CallLanes::MarkBusy(Lane& lane) {
+  lane.busy_index = busy_.size();
+  busy_.push_back(&lane);
+}
+
+bool CallLanes::UnmarkBusy(Lane& lane) {
+  if (lane.busy_index >= busy_.size() || busy_[lane.busy_index] != &lane) return false;
+  busy_[lane.busy_index] = busy_.back();
+  busy_[lane.busy_index]->busy_index = lane.busy_index;
+  busy_.pop_back();
+  return true;
+}
+
 std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const std::string& address) {
   uint64_t breaks = 0;
   {
@@ -100,7 +113,7 @@ std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const s
       auto lane = std::move(idle_.back());
       idle_.pop_back();
       if (lane->address == address) {
-        busy_.insert(lane.get());
+        MarkBusy(*lane);
         return lane;
       }
       --count_;
@@ -121,7 +134,7 @@ std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const s
   auto lane = std::make_unique<Lane>();
   lane->stream = std::move(*stream);
   lane->address = address;
-  busy_.insert(lane.get());
+  MarkBusy(*lane);
   return lane;
 }
 
@@ -129,7 +142,7 @@ void CallLanes::GiveBack(const Context& context, std::unique_ptr<Lane> lane) {
   const MonoTime now = context.runtime().clock().MonoNow();
   lane->idle_since = now;
   MutexLock lock(mutex_);
-  if (busy_.erase(lane.get()) == 0) return;  // broken meanwhile
+  if (!UnmarkBusy(*lane)) return;  // broken meanwhile
   idle_.push_back(std::move(lane));
   if (now - idle_.front()->idle_since > kIdleMax) {
     idle_.pop_front();
@@ -139,7 +152,7 @@ void CallLanes::GiveBack(const Context& context, std::unique_ptr<Lane> lane) {
 
 void CallLanes::Drop(std::unique_ptr<Lane> lane) {
   MutexLock lock(mutex_);
-  if (busy_.erase(lane.get()) > 0) --count_;
+  if (UnmarkBusy(*lane)) --count_;
 }
 
 void CallLanes::Break() {

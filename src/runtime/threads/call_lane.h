@@ -4,14 +4,13 @@
 // it (docs/design/runtime.md, "Transport").
 #pragma once
 
-#include <absl/container/flat_hash_set.h>
-
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "orrery/runtime/stream_server.h"
 #include "orrery/runtime/sync.h"
@@ -39,8 +38,12 @@ class CallLanes {
     std::string address;
     std::string buffer;  // of answers
     MonoTime idle_since;
+    size_t busy_index = 0;
   };
 
+  void MarkBusy(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: it was not; the lanes have been broken meanwhile.
+  bool UnmarkBusy(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null: none is to be had.
   std::unique_ptr<Lane> Take(const Context& context, const std::string& address);
   void GiveBack(const Context& context, std::unique_ptr<Lane> lane);
@@ -56,7 +59,7 @@ class CallLanes {
   uint64_t breaks_ ABSL_GUARDED_BY(mutex_) = 0;
   MonoTime retry_at_ ABSL_GUARDED_BY(mutex_){};
   std::deque<std::unique_ptr<Lane>> idle_ ABSL_GUARDED_BY(mutex_);  // the one used last is used first
-  absl::flat_hash_set<Lane*> busy_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Lane*> busy_ ABSL_GUARDED_BY(mutex_);         // each at its busy_index
 };
 
 // The end that is called: one connection, after the greeting, on a StreamServer.
