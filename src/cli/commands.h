@@ -12,6 +12,9 @@ class App;
 
 namespace orrery::cli {
 
+// 512 MiB, or an eighth of the memory of a machine that has less than 4 GiB.
+uint64_t DefaultVersionCacheMib();
+
 struct StartSettings {
   std::string store = "orrery-data";
   std::string sql_address = "127.0.0.1:15432";
@@ -23,7 +26,7 @@ struct StartSettings {
   std::string log_format = "text";
   std::string log_level = "info";
   uint64_t cache_mib = 64;
-  uint64_t version_cache_mib = 256;
+  uint64_t version_cache_mib = DefaultVersionCacheMib();
   uint64_t max_clock_offset_ms = 500;
   uint64_t range_mib = 256;
   uint64_t max_connections = 10'000;

@@ -177,6 +177,14 @@ int Run(const StartSettings& settings, JoinMode mode) {
 
 }  // namespace
 
+uint64_t DefaultVersionCacheMib() {
+  constexpr uint64_t kMibMax = 512;
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return kMibMax / 2;
+  return std::min(kMibMax, (uint64_t(pages) * uint64_t(page_bytes) >> 20) / 8);
+}
+
 int ExitCode() { return exit_code; }
 void SetExitCode(int code) { exit_code = code; }
 
