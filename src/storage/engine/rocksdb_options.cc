@@ -8,6 +8,7 @@
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_buffer_manager.h"
+#include "storage/engine/memtable.h"
 
 namespace orrery::storage {
 
@@ -84,6 +85,7 @@ rocksdb::DBOptions MakeDbOptions(rocksdb::Env& env, const StoreOptions& options)
   db.manual_wal_flush = false;
   db.two_write_queues = false;
   db.unordered_write = false;
+  db.allow_concurrent_memtable_write = false;  // memtable.h; raft's cycle is nearly all that writes
   db.enable_pipelined_write = false;
   db.allow_mmap_writes = false;
   // A background error is fatal: no second try behind our back (B53, B54).
@@ -131,6 +133,7 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(ColumnFamily cf,
     family.memtable_whole_key_filtering = cf == ColumnFamily::kLock;  // point reads probe for intents
     table.whole_key_filtering = cf == ColumnFamily::kLock;
   }
+  family.memtable_factory = MakeMemtableFactory();
   family.memtable_insert_with_hint_prefix_extractor = InsertHint(cf);
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;

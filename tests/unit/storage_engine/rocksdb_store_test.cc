@@ -50,6 +50,7 @@ TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
   EXPECT_FALSE(db.manual_wal_flush);
   EXPECT_FALSE(db.two_write_queues);
   EXPECT_FALSE(db.unordered_write);
+  EXPECT_FALSE(db.allow_concurrent_memtable_write);  // our memtable has one writer
   EXPECT_FALSE(db.enable_pipelined_write);
   EXPECT_FALSE(db.allow_mmap_writes);
   EXPECT_EQ(db.max_bgerror_resume_count, 0);
@@ -59,6 +60,7 @@ TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
   const rocksdb::ColumnFamilyOptions family = store->db().GetOptions();
   EXPECT_TRUE(family.force_consistency_checks);
   EXPECT_TRUE(family.paranoid_file_checks);
+  EXPECT_STREQ(family.memtable_factory->Name(), "OrreryMemtable");
   // Whole indexes and filters fell out of a tight cache and were read again for every key.
   const auto* table = family.table_factory->GetOptions<rocksdb::BlockBasedTableOptions>();
   ASSERT_TRUE(table != nullptr);
