@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "orrery/base/assert.h"
+#include "orrery/base/hash.h"
 #include "storage/engine/sorted_list.h"
 
 namespace orrery::storage {
@@ -96,9 +97,14 @@ struct ListHolder {
   SortedList list;
 };
 
+// One for each of the kinds that are written at a time. More kinds share them: then a search begins at a worse place.
+constexpr size_t kFingers = 64;
+
+// RocksDB's own hints (InsertKeyWithHint) are not used: it hands those of a memtable to that of range deletions, too, whose list
+// is another.
 class Memtable final : private ListHolder, public ReadOnlyList {
  public:
-  explicit Memtable(Allocator* allocator) : ReadOnlyList(allocator, ListHolder::list) {}
+  Memtable(Allocator* allocator, KindOfKey kind_of) : ReadOnlyList(allocator, ListHolder::list), kind_of_(kind_of) {}
 
   // Until it is inserted, an entry's height is kept where its lowest link will be.
   KeyHandle Allocate(const size_t bytes, char** packed) override {
@@ -111,13 +117,10 @@ class Memtable final : private ListHolder, public ReadOnlyList {
   void Insert(KeyHandle entry) override { InsertKey(entry); }
   bool InsertKey(KeyHandle handle) override {
     const auto entry = static_cast<SortedList::Entry>(handle);
-    return list.Insert(entry, HeightOf(entry));
-  }
-  void InsertWithHint(KeyHandle handle, void** hint) override { InsertKeyWithHint(handle, hint); }
-  bool InsertKeyWithHint(KeyHandle handle, void** hint) override {
-    if (*hint == nullptr) *hint = new (AllocateAligned(sizeof(SortedList::Finger))) SortedList::Finger(list);
-    const auto entry = static_cast<SortedList::Entry>(handle);
-    return list.InsertAt(*static_cast<SortedList::Finger*>(*hint), entry, HeightOf(entry));
+    const int height = HeightOf(entry);
+    const std::string_view kind = kind_of_ != nullptr ? kind_of_(SortedList::KeyOf(entry).user) : std::string_view();
+    if (kind.empty()) return list.Insert(entry, height);
+    return list.InsertAt(FingerOf(kind), entry, height);
   }
 
  private:
@@ -126,20 +129,34 @@ class Memtable final : private ListHolder, public ReadOnlyList {
     std::memcpy(&height, entry - sizeof(height), sizeof(height));
     return height;
   }
+  SortedList::Finger& FingerOf(std::string_view kind) {
+    auto& finger = fingers_[Hash64(kind) % kFingers];
+    if (finger == nullptr) finger = new (AllocateAligned(sizeof(SortedList::Finger))) SortedList::Finger(list);
+    return *finger;
+  }
+
+  const KindOfKey kind_of_;
+  SortedList::Finger* fingers_[kFingers] = {};  // in the allocator's memory
 };
 
 class MemtableFactory final : public rocksdb::MemTableRepFactory {
  public:
+  explicit MemtableFactory(KindOfKey kind_of) : kind_of_(kind_of) {}
   const char* Name() const override { return "OrreryMemtable"; }
   MemTableRep* CreateMemTableRep(const MemTableRep::KeyComparator&, Allocator* allocator, const rocksdb::SliceTransform*,
                                  rocksdb::Logger*) override {
-    return new Memtable(allocator);
+    return new Memtable(allocator, kind_of_);
   }
   bool CanHandleDuplicatedKey() const override { return true; }
+
+ private:
+  const KindOfKey kind_of_;
 };
 
 }  // namespace
 
-std::shared_ptr<rocksdb::MemTableRepFactory> MakeMemtableFactory() { return std::make_shared<MemtableFactory>(); }
+std::shared_ptr<rocksdb::MemTableRepFactory> MakeMemtableFactory(KindOfKey kind_of) {
+  return std::make_shared<MemtableFactory>(kind_of);
+}
 
 }  // namespace orrery::storage

@@ -7,11 +7,16 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "rocksdb/memtablerep.h"
 
 namespace orrery::storage {
 
-std::shared_ptr<rocksdb::MemTableRepFactory> MakeMemtableFactory();
+// Keys of one kind are mostly written side by side: the search for a key's place begins where the last of its kind went. Empty: of none.
+using KindOfKey = std::string_view (*)(std::string_view user_key);
+
+// `kind_of`: null if no key is of any kind.
+std::shared_ptr<rocksdb::MemTableRepFactory> MakeMemtableFactory(KindOfKey kind_of);
 
 }  // namespace orrery::storage

@@ -36,24 +36,23 @@ class KeyPrefixTransform final : public rocksdb::SliceTransform {
   bool InDomain(const rocksdb::Slice& key) const override { return TerminatedBytes({key.data(), key.size()}) != 0; }
 };
 
-// Where the last insert of a kind was is where the next one goes: entries of one log, the state that each command
-// writes anew. Only memtables use it (memtable_insert_with_hint_prefix_extractor); it spares the search from their top.
+// Where the last insert of a kind was is where the next one goes: entries of one log, the state that each command writes anew.
 constexpr size_t kLogKeyPrefixBytes = 9;     // range, kind: kv's local_keys
 constexpr size_t kRangeRecordKeyBytes = 10;  // "by range", range, kind; keys of other records are longer
 
-class RangeRecordTransform final : public rocksdb::SliceTransform {
- public:
-  const char* Name() const override { return "orrery.RangeRecord"; }
-  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return key; }
-  bool InDomain(const rocksdb::Slice& key) const override { return key.size() == kRangeRecordKeyBytes; }
-};
+std::string_view KindOfLogKey(std::string_view key) {
+  return key.size() < kLogKeyPrefixBytes ? std::string_view() : key.substr(0, kLogKeyPrefixBytes);
+}
+std::string_view KindOfStateKey(std::string_view key) {
+  return key.size() == kRangeRecordKeyBytes ? key : std::string_view();
+}
 
-std::shared_ptr<const rocksdb::SliceTransform> InsertHint(ColumnFamily cf) {
+KindOfKey KindsOf(ColumnFamily cf) {
   switch (cf) {
     case ColumnFamily::kRaft:
-      return std::shared_ptr<const rocksdb::SliceTransform>(rocksdb::NewFixedPrefixTransform(kLogKeyPrefixBytes));
+      return KindOfLogKey;
     case ColumnFamily::kState:
-      return std::make_shared<RangeRecordTransform>();
+      return KindOfStateKey;
     default:
       return nullptr;
   }
@@ -133,8 +132,7 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(ColumnFamily cf,
     family.memtable_whole_key_filtering = cf == ColumnFamily::kLock;  // point reads probe for intents
     table.whole_key_filtering = cf == ColumnFamily::kLock;
   }
-  family.memtable_factory = MakeMemtableFactory();
-  family.memtable_insert_with_hint_prefix_extractor = InsertHint(cf);
+  family.memtable_factory = MakeMemtableFactory(KindsOf(cf));
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
 }
