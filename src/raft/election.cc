@@ -47,9 +47,10 @@ void Raft::StartCampaign(CampaignKind kind, Timestamp reads_end) {
   LeaveRole();
   leader_ = ReplicaId();
   ResetElectionTimer();
+  campaign_ = kind;
   if (kind == CampaignKind::kPreVote) {
     role_ = Role::kPreCandidate;
-    RequestVotes(kind);
+    RequestVotes();
     RecordVote(config_.id, true);  // nothing durable is promised by a pre-vote
     return;
   }
@@ -59,19 +60,21 @@ void Raft::StartCampaign(CampaignKind kind, Timestamp reads_end) {
   self_vote_unstaged_ = true;  // counted when it is durable (B2, B4)
   campaign_promise_ = read_promise_;
   campaign_reads_end_ = reads_end;
-  RequestVotes(kind);
+  RequestVotes();
 }
 
-void Raft::RequestVotes(CampaignKind kind) {
-  const bool pre = kind == CampaignKind::kPreVote;
+// Of all voters that have not answered yet.
+void Raft::RequestVotes() {
+  const bool pre = campaign_ == CampaignKind::kPreVote;
+  ask_again_at_ = now_ + config_.heartbeat_interval;
   for (const ReplicaId id : AllMembers(conf_)) {
-    if (id == config_.id || !IsVoter(conf_, id)) continue;
+    if (id == config_.id || !IsVoter(conf_, id) || votes_.contains(id)) continue;
     Send({.type = pre ? MessageType::kPreVote : MessageType::kVote,
           .to = id,
           .term = pre ? term_.Next() : term_,
           .log_term = log_.last_term(),
           .index = log_.last_index(),
-          .leader_transfer = kind == CampaignKind::kTransfer});
+          .leader_transfer = campaign_ == CampaignKind::kTransfer});
   }
 }
 
@@ -121,8 +124,8 @@ void Raft::HandleVoteRequest(const Message& m) {
   // Any replica with a log answers, learner or not: it may not know yet of its promotion (B10).
   const bool free = vote_ == m.from || (!vote_ && !leader_) || (pre && m.term > term_);
   const bool bound = BoundToLeader() && !m.leader_transfer && vote_ != m.from;
-  const bool granted =
-      free && !(pre ? BoundToLeader() : bound) && log_.IsUpToDate({m.log_term, m.index});
+  const bool complete = log_.IsUpToDate({m.log_term, m.index});
+  const bool granted = free && !(pre ? BoundToLeader() : bound) && complete;
   Message answer = VoteAnswer(m, !granted);
   if (pre && granted) answer.term = m.term;
   if (granted && !pre) {
@@ -131,6 +134,8 @@ void Raft::HandleVoteRequest(const Message& m) {
   }
   // Two that ask at the same moment would both go on and take each other's votes: one gives way.
   if (granted && pre && role_ == Role::kPreCandidate && m.from < config_.id) BecomeFollower(term_, ReplicaId());
+  // Nobody leads, as far as both know, and the asker cannot: its log is shorter than this one.
+  if (pre && !complete && !BoundToLeader() && role_ == Role::kFollower) CampaignBy(now_);
   Send(std::move(answer));
 }
 

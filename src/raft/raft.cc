@@ -32,9 +32,33 @@ Status Raft::Load(const LogStorage& storage) {
   return OkStatus();
 }
 
+// A leader's successors wait in turn, each long enough for the one before to be elected: nobody has to draw a short
+// wait first, and no two ask at the same moment. Who has no leader in mind draws.
 void Raft::ResetElectionTimer() {
-  const auto base = config_.election_timeout;
-  election_deadline_ = now_ + base + Duration(jitter_.Below(uint64_t(base.count())));
+  const Duration base = config_.election_timeout;
+  const Duration slot = base / 4;
+  Duration from = base;
+  Duration width = base;
+  if (const auto rank = RankAsSuccessor()) {
+    from += slot * int64_t(std::min<uint64_t>(*rank, 3));
+    width = *rank < 3 ? slot / 4 : slot;
+  }
+  election_deadline_ = now_ + from + Duration(jitter_.Below(uint64_t(width.count())));
+}
+
+// In which place this voter would succeed the leader it knows. All voters count alike; the order differs from group to
+// group and from term to term, so that a lost node's ranges go to all others, and one dead successor is not the first again.
+std::optional<uint64_t> Raft::RankAsSuccessor() const {
+  if (!leader_ || leader_ == config_.id) return std::nullopt;
+  uint64_t others = 0;
+  std::optional<uint64_t> place;
+  for (const ReplicaId id : conf_.voters) {
+    if (id == leader_) continue;
+    if (id == config_.id) place = others;
+    ++others;
+  }
+  if (!place) return std::nullopt;
+  return (*place + config_.group + term_.value()) % others;
 }
 
 // ---- time ----
@@ -43,7 +67,11 @@ void Raft::Tick(MonoTime now) {
   if (IsQuiet()) return;
   Observe(now);
   if (IsLeader()) return TickLeader();
-  if (now_ < election_deadline_) return;
+  if (now_ < election_deadline_) {
+    // The question or the answer may be lost: between two followers the first message after a long silence often is.
+    if (role_ != Role::kFollower && now_ >= ask_again_at_) RequestVotes();
+    return;
+  }
   ResetElectionTimer();
   // A replica that still keeps a promise (7b), or does not yet know the membership it holds, waits
   // on.

@@ -67,6 +67,7 @@ class Raft {
   bool VoteIsUnstaged() const { return term_ != staged_hard_state_.term || vote_ != staged_hard_state_.vote; }
   void Observe(MonoTime now) { now_ = std::max(now_, now); }
   void ResetElectionTimer();
+  std::optional<uint64_t> RankAsSuccessor() const;
   void BecomeFollower(RaftTerm term, ReplicaId leader);
   void LeaveRole();
   void TickLeader();
@@ -85,7 +86,7 @@ class Raft {
   void CampaignBy(MonoTime time);
   void AskAgainSoon(const Message& m);
   void StartCampaign(CampaignKind kind, Timestamp reads_end = {});
-  void RequestVotes(CampaignKind kind);
+  void RequestVotes();
   void RecordVote(ReplicaId from, bool granted);
   void BecomeLeader();
   void HandleVoteRequest(const Message& m);
@@ -160,7 +161,9 @@ class Raft {
   Role role_ = Role::kFollower;
   ReplicaId leader_;
   ConfState conf_;
+  CampaignKind campaign_ = CampaignKind::kPreVote;  // the present one, or the last
   Votes votes_;                  // of the present campaign
+  MonoTime ask_again_at_;        // voters that have not answered
   bool self_vote_unstaged_ = false;
   MonoTime election_deadline_;
   // A TimeoutNow for this log end waits for applies; of this term.

@@ -41,9 +41,10 @@ struct Config {
   RaftIndex applied;
   MonoTime start_time;  // now
   uint64_t seed = 0;    // of the election jitter; differs between replicas
+  uint64_t group = 0;   // the same at all replicas: who campaigns first differs between groups
   StartMode start_mode = StartMode::kRestarted;
 
-  Duration election_timeout = 1000ms;   // the least; each wait is drawn from [1, 2) times this
+  Duration election_timeout = 1000ms;   // the least; each wait is in [1, 2) times this
   Duration heartbeat_interval = 200ms;  // at most election_timeout / 2
   // lease_duration * (1 + clock rate error) < election_timeout (B12).
   Duration lease_duration = 800ms;

@@ -38,6 +38,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise, LoadAs as) {
   config.applied = state_.index;
   config.start_time = host_.mono_clock().MonoNow();
   config.seed = host_.limits().seed * 1000003 + range_.value() * 131 + id_.value();
+  config.group = range_.value();
   config.start_mode = mode;
   config.election_timeout = host_.limits().election_timeout;
   config.heartbeat_interval = host_.limits().heartbeat_interval;

@@ -102,6 +102,7 @@ void Interaction::Start(ReplicaId id, StartMode mode) {
   config.applied = node.disk.applied;
   config.start_time = now_;
   config.seed = id.value() * 100 + node.lives++;
+  config.group = 1;
   config.start_mode = mode;
   auto raw = RawNode::Create(config, node.disk);
   node.raw = raw.ok() ? std::move(*raw) : nullptr;

@@ -135,6 +135,7 @@ class ClusterSim {
   std::map<std::pair<RaftIndex, RaftTerm>, Seen> entries_;
   std::vector<Entry> decided_;         // [i] = entry kBootstrapIndex + i + 1
   RaftIndex committed_anywhere_ = kBootstrapIndex;
+  std::map<RaftIndex, RaftTerm> committed_in_;  // by the leader of which term
   // Highest timestamp read under a lease, by the leader's term.
   std::map<RaftTerm, Timestamp> served_reads_;
   std::map<uint64_t, RaftIndex> read_floor_;

@@ -141,6 +141,61 @@ TEST(RaftPaper, AVoterThatIsBoundSaysForHowLongAndIsAskedAgainThen) {
   }
 }
 
+// Not the paper's: successors wait in turn, so that the first needs no luck and no two ask at once.
+TEST(RaftPaper, SuccessorsOfALeaderWaitInTurn) {
+  std::set<int64_t> turns;
+  for (uint64_t group = 0; group < 4; ++group) {
+    MemoryStorage storage(Voters(5));
+    const MonoTime now{1'000'000'000};
+    const auto raw = RawNode::Create({.id = ReplicaId(1), .applied = kI10, .start_time = now, .group = group,
+                                      .start_mode = StartMode::kFresh}, storage);
+    Message heartbeat = HeartbeatFrom(2, 6);
+    heartbeat.to = ReplicaId(1);
+    ASSERT_TRUE((*raw)->Step(heartbeat, now).ok());
+    const int64_t turn = ((*raw)->NextDeadline() - now - 1000ms) / 250ms;
+    const Duration late = (*raw)->NextDeadline() - now - 1000ms - turn * 250ms;
+    EXPECT_LT(late, turn < 3 ? Duration(63ms) : Duration(250ms));
+    turns.insert(turn);
+  }
+  EXPECT_EQ(turns, (std::set<int64_t>{0, 1, 2, 3}));
+}
+
+TEST(RaftPaper, VotersThatDoNotAnswerAreAskedAgain) {
+  Replica r(5);
+  ASSERT_TRUE(r.raw().Campaign(r.now).ok());
+  ASSERT_EQ(r.Drain().size(), 4u);
+  r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(2), .term = RaftTerm(6)});
+  r.now = r.now + 199ms;
+  r.raw().Tick(r.now);
+  EXPECT_FALSE(AsksForPreVotes(r.Drain()));
+  r.now = r.now + 1ms;
+  r.raw().Tick(r.now);
+  std::vector<Message> again = r.Drain();
+  ASSERT_EQ(again.size(), 3u);
+  EXPECT_EQ(again[0].to, ReplicaId(3));
+  r.Step({.type = MessageType::kPreVoteResp, .from = ReplicaId(3), .term = RaftTerm(6)});
+  ASSERT_EQ(r.status().role, Role::kCandidate);
+  r.now = r.now + 200ms;
+  r.raw().Tick(r.now);
+  again = r.Drain();
+  ASSERT_EQ(again.size(), 4u);
+  EXPECT_EQ(again[0].type, MessageType::kVote);
+  EXPECT_EQ(r.status().term, RaftTerm(6));
+}
+
+TEST(RaftPaper, WhoRefusesAShorterLogCampaignsInItsPlace) {
+  for (const bool bound : {false, true}) {
+    Replica r(3, {{RaftTerm(6), RaftIndex(11), {}, "longer"}});
+    if (bound) r.Step(HeartbeatFrom(2, 6));
+    Message ask = VoteFrom(3, 7);
+    ask.type = MessageType::kPreVote;
+    EXPECT_TRUE(r.Step(ask).at(0).reject);
+    r.now = r.now + 1ms;
+    r.raw().Tick(r.now);
+    EXPECT_EQ(AsksForPreVotes(r.Drain()), !bound);
+  }
+}
+
 TEST(RaftPaper, S52_AVoteLostToARivalIsTriedAgainSoonAndAtRandom) {
   std::set<int64_t> waits;
   for (uint64_t repetition = 0; repetition < 20; ++repetition) {
