@@ -171,7 +171,8 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
   client.routing.planted = options_.store.planted;
   client.table_ranges = options_.table_ranges;
   client_ = kv::KvClient::Create(client, {.runtime = runtime_, .clock = *clock_,
-                                          .first_range = [this] { return membership_->FirstRange(); }});
+                                          .first_range = [this] { return membership_->FirstRange(); },
+                                          .silence = [this](NodeId node) { return membership_->SilenceOf(node); }});
   kv::StoreOptions store = options_.store;
   store.node = self_.node;
   store.store = self_.store;
@@ -179,7 +180,8 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
   store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
                                      .placement = placement_.get(), .liveness = membership_.get(),
                                      .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); },
-                                     .on_disk_space = [this](const Status& space) { TellDiskSpace(space); }});
+                                     .on_disk_space = [this](const Status& space) { TellDiskSpace(space); },
+                                     .on_lease = [this](const auto& d, NodeId n) { client_->sender().TellLease(d, n); }});
   client_->SetLocal(*store_);
   return OkStatus();
 }

@@ -43,7 +43,9 @@ void NodeImpl::RegisterHandlers() {
     return std::string();
   });
   transport.ServeOneWay(Method::kRaftMessages, [this](const Context& c, NodeId from, std::string_view bytes) {
-    if (kv_built_) store_->HandleRaftMessages(c, from, bytes);
+    if (!kv_built_) return;
+    membership_->NoteHeard(from);
+    store_->HandleRaftMessages(c, from, bytes);
   });
   transport.ServeOneWay(Method::kGossip, [this](const Context&, NodeId, std::string_view bytes) {
     if (kv_built_) membership_->Receive(bytes);

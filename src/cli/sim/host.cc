@@ -88,14 +88,16 @@ class KvNode {
     client.routing.node = id_;
     client.routing.planted = options_.store.planted;
     client_ = kv::KvClient::Create(client, {.runtime = runtime_, .clock = *clock_,
-                                            .first_range = [this] { return membership_->FirstRange(); }});
+                                            .first_range = [this] { return membership_->FirstRange(); },
+                                            .silence = [this](NodeId node) { return membership_->SilenceOf(node); }});
     kv::StoreOptions store = options_.store;
     store.node = id_;
     store.store = StoreId(id_.value());
     store.seed = runtime_.random().Next();
     store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
                                        .placement = placement_.get(), .liveness = membership_.get(),
-                                       .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); }});
+                                       .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); },
+                                       .on_lease = [this](const auto& d, NodeId n) { client_->sender().TellLease(d, n); }});
     client_->SetLocal(*store_);
     return OkStatus();
   }
@@ -123,7 +125,9 @@ class KvNode {
       return membership_->Handle(bytes);
     });
     transport.ServeOneWay(Method::kRaftMessages, [this](const Context& c, NodeId from, std::string_view bytes) {
-      if (built_) store_->HandleRaftMessages(c, from, bytes);
+      if (!built_) return;
+      membership_->NoteHeard(from);
+      store_->HandleRaftMessages(c, from, bytes);
     });
     transport.ServeOneWay(Method::kGossip, [this](const Context&, NodeId, std::string_view bytes) {
       if (built_) (void)membership_->Handle(bytes);  // malformed gossip says nothing

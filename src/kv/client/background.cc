@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kv/client/remote_calls.h"
+
 namespace orrery::kv {
 namespace {
 
@@ -27,6 +29,12 @@ void Background::Start(const runtime::Context& context) {
     tasks_->Spawn({.name = "txn cleanup"}, [this](const runtime::Context& c) { return RunCleaner(c); });
   }
   tasks_->Spawn({.name = "txn heartbeats"}, [this](const runtime::Context& c) { return RunHeartbeats(c); });
+  tasks_->Spawn({.name = "remote calls"}, [this](const runtime::Context& c) -> Status {
+    for (;;) {
+      RETURN_IF_ERROR(c.runtime().scheduler().SleepFor(c, RemoteCalls::kReviewInterval));
+      sender_.ReviewCalls();
+    }
+  });
 }
 
 void Background::Stop() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kv/client/dist_sender_internal.h"
+#include "kv/client/remote_calls.h"
 #include "kv/client/routing.h"
 #include "orrery/base/hash.h"
 
@@ -26,8 +27,18 @@ bool NeedsNewRoute(const BatchResponse& response) {
 }  // namespace
 
 DistSender::DistSender(DistSenderOptions options, HybridClock& clock, NodeSender& remote,
-                       std::function<std::optional<RangeDescriptor>()> first_range)
-    : options_(options), clock_(clock), remote_(remote), first_range_(std::move(first_range)) {}
+                       std::function<std::optional<RangeDescriptor>()> first_range, std::function<Duration(NodeId)> silence)
+    : options_(options), clock_(clock), remote_(remote), first_range_(std::move(first_range)),
+      silence_(std::move(silence)), calls_(std::make_unique<RemoteCalls>()) {}
+
+DistSender::~DistSender() = default;
+
+void DistSender::TellLease(const RangeDescriptor& range, NodeId holder) {
+  cache_.SetLeaseholder(range, holder);
+  calls_->TellLease(range.range, holder);
+}
+
+void DistSender::ReviewCalls() { calls_->Review(silence_); }
 
 BatchResponse DistSender::Send(const runtime::Context& context, const BatchRequest& request) {
   BatchRequest copy = request;
@@ -176,8 +187,10 @@ BatchResponse DistSender::SendToRange(const runtime::Context& context, BatchRequ
       return response.error ? ErrorResponse(ToStatus(KvError{RangeNotFoundError{range.range}, std::nullopt})) : response;
     }
     cache_.SetLeaseholder(range, NodeId());
-    if (Status s = BackOff(context, effort); !s.ok()) return ErrorResponse(effort.Verdict(s));
-    target = Target({location.descriptor, NodeId()}, options_.node);
+    if (Status s = BackOff(context, effort, range.range); !s.ok()) return ErrorResponse(effort.Verdict(s));
+    const auto known = cache_.Find(range.start);
+    const bool same = known && known->descriptor->generation == range.generation;
+    target = Target({location.descriptor, same ? known->leaseholder : NodeId()}, options_.node);
   }
 }
 
@@ -216,8 +229,12 @@ bool DistSender::NextTarget(const BatchResponse& response, Target& target, Effor
 
 BatchResponse DistSender::Ask(const runtime::Context& context, NodeId node, const BatchRequest& request) {
   if (node == options_.node && local_) return local_->Send(context, request);
-  const runtime::Context attempt = context.WithTimeout(options_.attempt_timeout);
-  BatchResponse response = remote_.SendTo(attempt, node, request);
+  if (silence_ && silence_(node) > kSilenceMax) {
+    return ErrorResponse(UnavailableError("node " + ToString(node) + " has not been heard of lately"));
+  }
+  const RemoteCalls::Call call(*calls_, context.WithTimeout(options_.attempt_timeout), node, request.header.range,
+                               IsRetrySafe(request) ? RemoteCalls::Repeat::kSafe : RemoteCalls::Repeat::kUnsafe);
+  BatchResponse response = remote_.SendTo(call.context(), node, request);
   const auto* other = ErrorOf<OtherError>(response);
   const bool perhaps = other && (Code(other->code) == Code::kDeadlineExceeded || Code(other->code) == Code::kCancelled);
   if (perhaps && !IsReadOnly(request)) {
@@ -226,12 +243,13 @@ BatchResponse DistSender::Ask(const runtime::Context& context, NodeId node, cons
   return response;
 }
 
-Status DistSender::BackOff(const runtime::Context& context, Effort& effort) {
+Status DistSender::BackOff(const runtime::Context& context, Effort& effort, RangeId range) {
   const MonoTime now = context.runtime().clock().MonoNow();
   if (!effort.give_up) effort.give_up = now + options_.give_up_after;
   if (now >= *effort.give_up) return Status(Code::kUnavailable, "57P03", "a range has no leaseholder at present");
   effort.backoff = std::clamp(effort.backoff * 2, options_.backoff_min, options_.backoff_max);
-  return context.runtime().scheduler().SleepFor(context, effort.backoff);
+  if (!range) return context.runtime().scheduler().SleepFor(context, effort.backoff);
+  return calls_->AwaitLease(context, range, effort.backoff);
 }
 
 void DistSender::Learn(const BatchResponse& response) {

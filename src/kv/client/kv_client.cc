@@ -24,7 +24,8 @@ class KvClientImpl : public KvClient, public Database {
         clock_(deps.clock),
         random_(deps.runtime.random().Fork("kv client")),
         own_remote_(deps.remote ? nullptr : NewTransportNodeSender(deps.clock)),
-        sender_(options.routing, deps.clock, deps.remote ? *deps.remote : *own_remote_, std::move(deps.first_range)),
+        sender_(options.routing, deps.clock, deps.remote ? *deps.remote : *own_remote_, std::move(deps.first_range),
+                std::move(deps.silence)),
         background_(options, sender_, deps.runtime) {}
 
   void SetLocal(Sender& local) override { sender_.SetLocal(local); }

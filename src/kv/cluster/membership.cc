@@ -51,7 +51,7 @@ void Membership::Absorb(const GossipMessage& message) {
       if (peer.descriptor.started_at_ns == message.self.started_at_ns) {
         peer.load = message.load;
         MeasureOffsetLocked(peer, message, now);
-        peer.heard = now;
+        peer.heard = peer.sound = now;
         peer.echo_mono_ns = message.sent_mono_ns;
       }
     }
@@ -194,6 +194,18 @@ NodeLife Membership::LifeOf(NodeId node) const {
   const auto it = peers_.find(node);
   if (it == peers_.end()) return {};
   return {LiveLocked(it->second, runtime_.clock().MonoNow()), it->second.descriptor.started_at_ns};
+}
+
+void Membership::NoteHeard(NodeId node) {
+  runtime::MutexLock lock(mutex_);
+  if (const auto it = peers_.find(node); it != peers_.end()) it->second.sound = runtime_.clock().MonoNow();
+}
+
+Duration Membership::SilenceOf(NodeId node) const {
+  runtime::MutexLock lock(mutex_);
+  const auto it = peers_.find(node);
+  if (it == peers_.end() || !it->second.sound) return Duration(0);
+  return runtime_.clock().MonoNow() - *it->second.sound;
 }
 
 std::optional<RangeDescriptor> Membership::FirstRange() const {

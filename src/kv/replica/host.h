@@ -80,6 +80,8 @@ class ReplicaHost {
   virtual void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
                               storage::WriteBatch& effects) = 0;
   virtual void OnDescriptorChanged(const RangeDescriptor& descriptor) = 0;
+  // At the end of a cycle in which a new lease was applied: if it is this replica's, it serves.
+  virtual void OnLeaseChanged(const RangeDescriptor& descriptor, NodeId holder) = 0;
   // Inside a cycle: a RaftSnapshot must be sent to this peer.
   virtual void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) = 0;
   // Inside a cycle: the staged RaftSnapshot for this replica is wanted by its raft group; writes it to the

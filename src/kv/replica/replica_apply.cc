@@ -134,6 +134,9 @@ void Replica::ApplyLease(const Lease& lease, CycleOutput& out) {
   // What was evaluated under an earlier lease can no longer take effect (T4): certainly not executed.
   FailInFlight([&](const Proposal& p) { return p.command.lease_sequence < lease.sequence && !p.command.lease; },
                NotLeaseholder(), out);
+  out.after.push_back([this, descriptor = current_descriptor_, holder = lease.holder.node] {
+    host_.OnLeaseChanged(*descriptor, holder);
+  });
 }
 
 // A4, R3. The right half's state goes into the same batch; its replica is made when that is written.

@@ -71,6 +71,9 @@ class StoreImpl final : public Store, public ReplicaHost {
   void StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
                       storage::WriteBatch& effects) override;
   void OnDescriptorChanged(const RangeDescriptor& descriptor) override;
+  void OnLeaseChanged(const RangeDescriptor& descriptor, NodeId holder) override {
+    if (deps_.on_lease) deps_.on_lease(descriptor, holder);
+  }
   void SendRaftSnapshot(std::shared_ptr<Replica> replica, RaftEnvelope envelope) override;
   Status InstallStagedSnapshot(Replica& replica, const raft::SnapshotMeta& meta) override;
 

@@ -34,6 +34,10 @@ std::unique_ptr<NodeSender> NewTransportNodeSender(HybridClock& clock);
 StatusOr<std::string> ServeKvBatch(Sender& local, HybridClock& clock, const runtime::Context& context,
                                    std::string_view request);
 
+// A node that nobody has heard of for so long is not asked any more: it would not answer. More than a process under load
+// stands still, less than its ranges take to elect somebody else.
+constexpr Duration kSilenceMax = 1300ms;
+
 struct DistSenderOptions {
   NodeId node;                          // this one
   Duration backoff_min = 2ms;           // after every replica of a range was asked in vain
@@ -44,11 +48,15 @@ struct DistSenderOptions {
   PlantedBug planted = PlantedBug::kNone;  // of the whole client (planted_bug.h)
 };
 
+class RemoteCalls;
+
 class DistSender : public Sender {
  public:
-  // Collaborators outlive it. `first_range`: range 1 as gossip knows it.
+  // Collaborators outlive it. `first_range`: range 1 as gossip knows it. `silence`: for how long nobody has heard of a
+  // node, zero if it is not known; null: of none.
   DistSender(DistSenderOptions options, HybridClock& clock, NodeSender& remote,
-             std::function<std::optional<RangeDescriptor>()> first_range);
+             std::function<std::optional<RangeDescriptor>()> first_range, std::function<Duration(NodeId)> silence = {});
+  ~DistSender() override;
   // This node's store. Before the first request.
   void SetLocal(Sender& local) { local_ = &local; }
 
@@ -64,6 +72,11 @@ class DistSender : public Sender {
   StatusOr<std::vector<RangeDescriptor>> ListRanges(const runtime::Context& context, const Span& span);
   RangeCache& cache() { return cache_; }
 
+  // What this node's store has heard: the range's lease is the node's. Whoever waits for it goes on at once.
+  void TellLease(const RangeDescriptor& range, NodeId holder);
+  // Ends calls that nobody will answer. To be called every RemoteCalls::kReviewInterval.
+  void ReviewCalls();
+
  private:
   struct Piece;
   struct Target;
@@ -74,7 +87,8 @@ class DistSender : public Sender {
                             Effort& effort);
   bool NextTarget(const BatchResponse& response, Target& target, Effort& effort, bool retry_safe);
   BatchResponse Ask(const runtime::Context& context, NodeId node, const BatchRequest& request);
-  Status BackOff(const runtime::Context& context, Effort& effort);
+  // `range`: the one without a leaseholder, if that is why.
+  Status BackOff(const runtime::Context& context, Effort& effort, RangeId range = {});
   BatchResponse RouteWithEffort(const runtime::Context& context, BatchRequest& request, Pieces pieces, Effort& effort);
   // The same, but what one range answers may end before the request's end.
   BatchResponse RoutePage(const runtime::Context& context, BatchRequest& request, Pieces pieces, Effort& effort);
@@ -89,8 +103,10 @@ class DistSender : public Sender {
   HybridClock& clock_;
   NodeSender& remote_;
   const std::function<std::optional<RangeDescriptor>()> first_range_;
+  const std::function<Duration(NodeId)> silence_;
   Sender* local_ = nullptr;
   RangeCache cache_;
+  const std::unique_ptr<RemoteCalls> calls_;
 };
 
 }  // namespace orrery::kv

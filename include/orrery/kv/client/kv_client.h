@@ -34,6 +34,7 @@ struct KvClientDeps {
   HybridClock& clock;
   std::function<std::optional<RangeDescriptor>()> first_range;
   NodeSender* remote = nullptr;  // null: the runtime's transport
+  std::function<Duration(NodeId)> silence = {};  // DistSender's
 };
 
 class KvClient {

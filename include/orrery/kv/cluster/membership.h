@@ -87,6 +87,10 @@ class Membership final : public NodeLiveness {
   bool IsLive(NodeId node) const;
   NodeLife LifeOf(NodeId node) const override;
   NodeId self() const { return options_.self.node; }
+  // A message of the node came in, whichever.
+  void NoteHeard(NodeId node);
+  // Since when nothing at all was heard of it; zero for this node, and for one that was never heard.
+  Duration SilenceOf(NodeId node) const;
 
   // Range 1: where all addressing begins. Higher generations win.
   std::optional<RangeDescriptor> FirstRange() const;
@@ -96,7 +100,8 @@ class Membership final : public NodeLiveness {
   struct Peer {
     NodeDescriptor descriptor;
     NodeLoad load;
-    std::optional<MonoTime> heard;
+    std::optional<MonoTime> heard;  // gossip of its present incarnation
+    std::optional<MonoTime> sound;  // anything
     int64_t echo_mono_ns = 0;  // of its last message
     std::optional<Duration> clock_offset;
   };

@@ -75,6 +75,8 @@ struct StoreDeps {
   std::function<void(const RangeDescriptor&)> on_first_range;
   // Called when the store's disk runs full (53100) and when it has room again (OK), after Engine::CheckSpace.
   std::function<void(const Status&)> on_disk_space = {};
+  // Called, from any task, when this store has heard that a node holds a range's lease. Must not block.
+  std::function<void(const RangeDescriptor&, NodeId)> on_lease = {};
 };
 
 struct RangeStatus {
