@@ -216,10 +216,10 @@ Status MvccGarbageCollect(OverlayBatch& batch, const std::vector<GcKey>& keys, M
 
 // Recounts a span.
 StatusOr<MvccStats> MvccComputeStats(const Reader& reader, std::string_view start, std::string_view end);
-// The key at which the part to its left reaches half of the span's bytes; nullopt if the span has fewer than
-// two keys. Never the first key.
+// The first key with at least `left_bytes` of keys and versions (as MvccStats counts them) to its left, else the last
+// one; never the span's first key. nullopt if the span has fewer than two keys. Reads no further than that key.
 StatusOr<std::optional<std::string>> MvccFindSplitKey(const Reader& reader, std::string_view start,
-                                                      std::string_view end);
+                                                      std::string_view end, int64_t left_bytes);
 // Digest of all versions and locks of a span, for replica consistency checks: equal data, equal digest.
 StatusOr<uint64_t> MvccDigest(const Reader& reader, std::string_view start, std::string_view end);
 // Adds the removal of all versions and locks of a span (removal of a replica).

@@ -86,7 +86,8 @@ Status StoreImpl::MaybeSplit(const runtime::Context& context, const ReplicaPtr& 
   if (std::string_view(descriptor->start) < kTableDataStart) return OkStatus();
   if (stats.TotalBytes() <= int64_t(options_.range_bytes_max)) return OkStatus();
   const auto snapshot = deps_.engine.NewSnapshot();
-  ASSIGN_OR_RETURN(const auto key, storage::MvccFindSplitKey(*snapshot, descriptor->start, descriptor->end));
+  ASSIGN_OR_RETURN(const auto key, storage::MvccFindSplitKey(*snapshot, descriptor->start, descriptor->end,
+                                                               (stats.key_bytes + stats.version_bytes) / 2));
   if (!key) return OkStatus();
   return AdminSplit(context, replica, *key);
 }

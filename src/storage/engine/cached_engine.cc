@@ -155,7 +155,10 @@ struct alignas(64) CachedEngine::Shard {
   // What another write under way has put, an entry does not show yet: then all of them go.
   void EraseInterval(std::string_view begin, std::string_view end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     if (writers > 1) return Clear();
+    // Each entry is a place of its own in memory: asked for ahead, or a million of them cost a tenth of a second.
+    constexpr size_t kAhead = 16;
     for (size_t i = 0; i < ring.size();) {
+      if (i + kAhead < ring.size()) __builtin_prefetch(ring[i + kAhead]);
       Entry* const entry = ring[i];
       if (entry->key_bytes != 0 && begin <= entry->key() && entry->key() < end) {
         Erase(entry);  // the last one takes its place

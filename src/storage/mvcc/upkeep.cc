@@ -188,32 +188,31 @@ StatusOr<MvccStats> MvccComputeStats(const Reader& reader, std::string_view star
 }
 
 StatusOr<std::optional<std::string>> MvccFindSplitKey(const Reader& reader, std::string_view start,
-                                                      std::string_view end) {
-  uint64_t total = 0;
-  uint64_t key_count = 0;
-  RETURN_IF_ERROR(ForEachVersion(
-      reader, start, end,
-      [&](std::string_view, Timestamp, std::string_view key, std::string_view value, bool first) {
-        total += key.size() + value.size();
-        key_count += first ? 1 : 0;
-        return OkStatus();
-      }));
-  if (key_count < 2) return std::optional<std::string>();
-  uint64_t left = 0;
-  uint64_t seen = 0;
-  std::string split_prefix;
-  RETURN_IF_ERROR(ForEachVersion(
-      reader, start, end,
-      [&](std::string_view prefix, Timestamp, std::string_view key, std::string_view value, bool first) {
-        seen += first ? 1 : 0;
-        if (first && seen > 1 && split_prefix.empty() && (left * 2 >= total || seen == key_count)) {
-          split_prefix.assign(prefix);
-        }
-        left += key.size() + value.size();
-        return OkStatus();
-      }));
+                                                      std::string_view end, int64_t left_bytes) {
+  const EngineBounds bounds = BoundsOf(start, end);
+  const auto it = reader.NewIterator(ColumnFamily::kMvcc, {bounds.lower, bounds.upper});
+  int64_t left = 0;
+  std::string current;  // the key at hand
+  bool is_first = true;
+  std::string_view prefix;
+  Timestamp ts;
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    if (!SplitVersionKey(it->key(), prefix, ts)) return MalformedVersionKey();
+    if (prefix != current) {
+      is_first = current.empty();
+      if (!is_first && left >= left_bytes) {
+        current.assign(prefix);
+        break;
+      }
+      current.assign(prefix);
+      left += int64_t(prefix.size());
+    }
+    left += VersionBytes(it->value().size());
+  }
+  RETURN_IF_ERROR(it->status());
+  if (is_first) return std::optional<std::string>();
   std::string user_key;
-  if (!AppendUserKey(user_key, split_prefix)) return MalformedVersionKey();
+  if (!AppendUserKey(user_key, current)) return MalformedVersionKey();
   return std::optional<std::string>(std::move(user_key));
 }
 

@@ -275,7 +275,9 @@ class History {
       return Show(MvccGarbageCollect(batch, {GcKey{c.Get("k"), ParseTs(c.Get("ts"))}}, &stats_));
     }
     if (c.name == "split") {
-      const auto key = MvccFindSplitKey(batch, c.Get("from"), c.Get("to"));
+      const auto stats = MvccComputeStats(batch, c.Get("from"), c.Get("to"));
+      if (!stats.ok()) return Show(stats.status());
+      const auto key = MvccFindSplitKey(batch, c.Get("from"), c.Get("to"), (stats->key_bytes + stats->version_bytes) / 2);
       if (!key.ok()) return Show(key.status());
       return key->value_or("<none>") + "\n";
     }
