@@ -14,6 +14,7 @@ namespace {
 constexpr Duration kLivenessLimit = 60s;
 constexpr Duration kWatchInterval = 40ms;
 constexpr uint64_t kLooksPerMemory = 25;
+constexpr Duration kHandOverTimeMax = 5s;
 // A run in which less than this happened proves nothing (H4).
 constexpr uint64_t kOperationsMin = 30;
 
@@ -133,7 +134,9 @@ class Run {
 
   // Load goes on for a while: recovery happens under it. And until the run has something to prove.
   void Recover(const Context& context) {
-    const MonoTime earliest = cluster_.sim().now() + 1s;
+    // A node that gives itself up for its clock serves on while it hands its leases over, and is gone only then.
+    const bool may_stop = result_.faults.clocks || result_.faults.clocks_broken;
+    const MonoTime earliest = cluster_.sim().now() + (may_stop ? kHandOverTimeMax : 1s);
     const MonoTime latest = cluster_.sim().now() + kLivenessLimit;
     while (cluster_.sim().now() < earliest || (OperationsDone() < kOperationsMin && cluster_.sim().now() < latest)) {
       (void)context.runtime().scheduler().SleepFor(context, 100ms).ok();
