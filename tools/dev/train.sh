@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes cmake/profile/release.tar.xz anew: builds dbserver with counters, lets it serve pgbench, and keeps what was counted.
+# Makes cmake/profile/release.tar.xz anew: builds dbserver with counters, lets one node and then three serve, and keeps what was counted.
 set -euo pipefail
 . "$ROOT/tools/dev/lib.sh"
 port=15900 seconds=5
@@ -7,9 +7,9 @@ while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) cat <<'TXT'
 usage: ./dev train [--base-port P] [--seconds S]
-Builds dbserver with GCC's counters (build/train), runs each load on it for S seconds (default 5), and writes the profile by which
-the release preset is compiled: cmake/profile/release.tar.xz. Worth it when the paths of statements have changed much: what has changed since
-the last time is compiled without a profile.
+Builds dbserver with GCC's counters (build/train), runs each load for S seconds (default 5) on one node and on three, and writes the profile by
+which the release preset is compiled: cmake/profile/release.tar.xz. Worth it when the paths of statements have changed much: what has changed
+since the last time is compiled without a profile.
 TXT
       exit 0 ;;
     --base-port) need_value "$@"; port=$2; shift 2 ;;
@@ -19,33 +19,48 @@ TXT
 done
 ensure_packages
 build=$ROOT/build/train
-# Without ccache, which does not know these options either.
+# Without ccache, which does not know where these objects count.
 (cd "$ROOT" && cmake --preset release -B "$build" -DORRERY_PROFILE=OFF -DORRERY_TRAIN=ON -DCMAKE_CXX_COMPILER_LAUNCHER= >&2 &&
-  cmake --build "$build" --target dbserver >&2) || die "building failed"
+  cmake --build "$build" --target dbserver dbctl >&2) || die "building failed"
 rm -rf "$build/profile"
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+export ORRERY_BIN=$build/bin PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGDATABASE=postgres
+finish() {
+  "$ROOT/dev" down --dir "$folder/cluster" >&2 || true
+  rm -rf "$folder"
+}
+trap finish EXIT
+cat >"$folder/put.sql" <<'SQL'
+\set k random(1, 100000)
+INSERT INTO puts VALUES (:k, 'a value of some length, as a client would put it') ON CONFLICT (k) DO UPDATE SET v = excluded.v;
+SQL
 
-"$build/bin/dbserver" --store "$folder/store" --sql-addr "127.0.0.1:$port" --rpc-addr "127.0.0.1:$((port + 1))" \
-  --http-addr "127.0.0.1:$((port + 2))" >"$folder/log" 2>&1 &
-server=$!
-export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGDATABASE=postgres
-for _ in $(seq 100); do psql -qc 'SELECT 1' >/dev/null 2>&1 && break || sleep 0.2; done
-pgbench -q -i -s 5 >&2
-for load in "-N -c 8" "-c 8" "-S -c 8" "-N -c 32" "-c 32" "-S -c 16"; do
-  say "== $load"
-  # shellcheck disable=SC2086  # a load is several words
-  pgbench -n -M prepared -j 2 -T "$seconds" $load >&2
-done
-pgbench -n -M simple -j 2 -T "$seconds" -N -c 8 >&2
-pgbench -n -M extended -j 2 -T "$seconds" -S -c 8 >&2
-psql -q >/dev/null <<'SQL'
+# load MODE OPTIONS…: one run of pgbench
+load() {
+  say "== $*"
+  pgbench -n -j 2 -T "$seconds" -M "$@" >&2
+}
+
+for nodes in 1 3; do
+  "$ROOT/dev" up --dir "$folder/cluster" --nodes "$nodes" --base-port "$port" >&2
+  psql -qc 'CREATE TABLE puts (k bigint PRIMARY KEY, v text)'
+  pgbench -q -i -s 5 >&2
+  for clients in 8 32; do
+    load prepared -c "$clients" -N
+    load prepared -c "$clients" -b tpcb-like
+    load prepared -c "$clients" -f "$folder/put.sql"
+  done
+  for ((k = 0; k < nodes; k++)); do PGPORT=$((port + k)) load prepared -c 8 -S; done
+  load simple -c 8 -N
+  load extended -c 8 -S
+  psql -q >/dev/null <<'SQL'
 SELECT count(*), sum(abalance) FROM pgbench_accounts;
 SELECT bid, count(*) FROM pgbench_accounts WHERE aid BETWEEN 1000 AND 9000 GROUP BY bid ORDER BY bid;
 COPY (SELECT aid, bid FROM pgbench_accounts) TO STDOUT;
 SQL
-kill "$server"
-wait "$server" || die "the server ended with an error: $(tail -n 3 "$folder/log")"
+  "$ROOT/dev" down --dir "$folder/cluster" >&2  # the counts are written when a server ends
+  rm -rf "$folder/cluster"
+done
 
 mkdir -p "$ROOT/cmake/profile"
 tar -C "$build/profile" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cJf "$ROOT/cmake/profile/release.tar.xz" .
