@@ -1,5 +1,5 @@
 // ThreadsRuntime: the production Runtime. Tasks are pooled OS threads, files are POSIX files, byte streams are
-// sockets; messages between nodes travel over gRPC streams, raft's over TCP connections. Thread-safe. Owned by
+// sockets; messages between nodes travel over gRPC streams, raft's and KV calls over TCP lanes. Thread-safe. Owned by
 // main(); destroyed after every task has been joined.
 #pragma once
 

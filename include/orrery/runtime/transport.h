@@ -1,4 +1,4 @@
-// Transport: messages between nodes, and byte streams for clients. In production gRPC streams and sockets;
+// Transport: messages between nodes, and byte streams for clients. In production gRPC streams, lanes and sockets;
 // in simulation virtual wires that delay, lose, duplicate and reorder — still as bytes. Thread-safe.
 #pragma once
 
