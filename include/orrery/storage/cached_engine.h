@@ -34,6 +34,7 @@ struct CachedEngineMetrics {
 };
 
 class AbsentKeys;
+class MvccOps;
 class ScanCache;
 
 class CachedEngine : public Engine, public NewestEntries {
@@ -74,12 +75,12 @@ class CachedEngine : public Engine, public NewestEntries {
 
  private:
   struct Shard;
-  struct ShardSet;
+  class ShardSet;
 
   Shard& ShardOf(uint64_t hash) const;
-  void BeginWrite(const WriteBatch& batch, ShardSet& shards);
+  void BeginWrite(const MvccOps& ops, const ShardSet& shards);
   void EraseInterval(std::string_view begin, std::string_view end);
-  void EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written);
+  void EndWrite(const MvccOps& ops, const ShardSet& shards, bool written);
   void LearnGap(std::string_view prefix) const;
 
   Engine& base_;

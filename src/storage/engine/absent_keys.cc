@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "orrery/base/assert.h"
-#include "storage/engine/rocksdb_options.h"
 
 namespace orrery::storage {
 
@@ -52,20 +51,19 @@ void AbsentKeys::EndLearning(uint64_t ticket, std::optional<Gap> gap) {
   gaps_.push_back(std::move(*learned));
 }
 
-void AbsentKeys::BeginWrite(const WriteBatch& batch) {
+void AbsentKeys::BeginWrite(const MvccOps& ops) {
   MutexLock lock(mutex_);
   ++writers_;
   if (gaps_.empty() && !learning_) return;
-  if (batch.op_count() > kWrittenMax) {  // a load: what it adds is more than is kept
+  if (ops.batch().op_count() > kWrittenMax) {  // a load: what it adds is more than is kept
     gaps_.clear();
     learning_.reset();
     return;
   }
-  batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf != ColumnFamily::kMvcc || op.kind != WriteBatch::OpKind::kPut) return;  // a deletion makes no key
-    const std::string_view prefix = op.key.substr(0, TerminatedBytes(op.key));
-    if (learning_ && !Add(*learning_, prefix)) learning_.reset();
-    std::erase_if(gaps_, [&](Interval& gap) { return gap.Holds(prefix) && !Add(gap, prefix); });
+  ops.ForEach([&](const MvccOp& op) {
+    if (op.kind != WriteBatch::OpKind::kPut) return;  // a deletion makes no key
+    if (learning_ && !Add(*learning_, op.prefix)) learning_.reset();
+    std::erase_if(gaps_, [&](Interval& gap) { return gap.Holds(op.prefix) && !Add(gap, op.prefix); });
   });
 }
 
@@ -78,7 +76,10 @@ void AbsentKeys::EndWrite() {
 // False if the gap cannot be kept with that key.
 bool AbsentKeys::Add(Interval& gap, std::string_view prefix) {
   if (prefix.size() > kKeyBytesMax) return false;
-  if (!gap.written.contains(prefix)) gap.written.insert(std::string(prefix));
+  // Nearly always a table's next key: behind all that were written before it.
+  const auto at = gap.written.empty() || *gap.written.rbegin() < prefix ? gap.written.end() : gap.written.lower_bound(prefix);
+  if (at != gap.written.end() && *at == prefix) return true;
+  gap.written.insert(at, std::string(prefix));
   if (gap.written.size() <= kWrittenMax) return true;
   const auto middle = std::next(gap.written.begin(), kWrittenMax / 2);
   gap.written.erase(gap.written.begin(), middle);

@@ -15,7 +15,7 @@
 
 #include "absl/container/btree_set.h"
 #include "orrery/runtime/sync.h"
-#include "orrery/storage/write_batch.h"
+#include "storage/engine/mvcc_ops.h"
 
 namespace orrery::storage {
 
@@ -35,7 +35,7 @@ class AbsentKeys {
   void EndLearning(uint64_t ticket, std::optional<Gap> gap);
 
   // Around each write of the engine that touches kMvcc.
-  void BeginWrite(const WriteBatch& batch);
+  void BeginWrite(const MvccOps& ops);
   void EndWrite();
 
   uint64_t answers() const;

@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "orrery/base/assert.h"
 #include "orrery/base/hash.h"
 #include "orrery/runtime/sync.h"
 #include "storage/engine/absent_keys.h"
+#include "storage/engine/mvcc_ops.h"
 #include "storage/engine/rocksdb_options.h"
 #include "storage/engine/scan_cache.h"
 
@@ -108,10 +110,10 @@ struct alignas(64) CachedEngine::Shard {
     ::operator delete(entry);
   }
 
-  // Keeps the newest version of the probe's key, in the place of what was known of it.
-  void Set(const Probe& probe, std::string_view key, std::string_view value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  // Keeps the newest version of the probe's key, in the place of what was known of it: `entry`, or nothing.
+  void Set(const Probe& probe, Entry* entry, std::string_view key, std::string_view value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const size_t needed = (key.empty() ? probe.prefix.size() : key.size()) + value.size();
-    Entry* entry = Find(probe);
     if (entry != nullptr && entry->capacity >= needed && entry->capacity / 2 <= needed) {
       return entry->Set(probe.prefix, key, value);
     }
@@ -177,18 +179,18 @@ struct alignas(64) CachedEngine::Shard {
 
   // What one operation of a written batch makes of an entry, while no other write of the shard is under way.
   // `promised`: what it puts is the newest version.
-  void Apply(const WriteBatch::Op& op, const Probe& probe, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Apply(const MvccOp& op, const Probe& probe, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Entry* entry = Find(probe);
     if (entry == nullptr) {
       if (!promised || op.kind != WriteBatch::OpKind::kPut) return;
       while (bytes + MemoryFor(op.key.size() + op.value.size()) > bytes_max) {
         if (!EvictUnread()) return;
       }
-      return Set(probe, op.key, op.value);
+      return Set(probe, nullptr, op.key, op.value);
     }
     const bool is_newest = entry->key_bytes == 0 || op.key <= entry->key();  // newer versions sort first
     if (op.kind == WriteBatch::OpKind::kPut) {
-      if (is_newest) Set(probe, op.key, op.value);
+      if (is_newest) Set(probe, entry, op.key, op.value);
       else if (promised) ++broken_promises;
     } else if (entry->key_bytes != 0 && op.key == entry->key()) {
       Erase(entry);  // which version is the newest now, the engine knows
@@ -196,8 +198,31 @@ struct alignas(64) CachedEngine::Shard {
   }
 };
 
-struct CachedEngine::ShardSet {
-  std::bitset<kShards> shards;
+// The shards that a write touches, each once.
+class CachedEngine::ShardSet {
+ public:
+  explicit ShardSet(const MvccOps& ops) {
+    ops.ForEach([&](const MvccOp& op) {
+      if (list_.size() == kShards) return;
+      if (op.kind == WriteBatch::OpKind::kDeleteRange) {
+        for (size_t i = 0; i < kShards; ++i) Add(i);
+      } else if (!op.prefix.empty()) {
+        Add(op.hash() >> (64 - kShardBits));
+      }
+    });
+  }
+  const auto& list() const { return list_; }
+
+ private:
+  void Add(size_t shard) {
+    if (has_[shard]) return;
+    has_.set(shard);
+    list_.push_back(uint8_t(shard));
+  }
+  static_assert(kShards <= 256, "a shard's number fits into a byte");
+
+  std::bitset<kShards> has_;
+  absl::InlinedVector<uint8_t, 16> list_;
 };
 
 CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max, uint64_t scan_bytes_max)
@@ -247,7 +272,8 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
   {
     MutexLock lock(shard.mutex);
     if (shard.writers == 0 && shard.epoch == epoch) {
-      shard.Set(probe, found ? std::string_view(key) : std::string_view(), found ? std::string_view(value) : std::string_view());
+      const std::string_view none;
+      shard.Set(probe, shard.Find(probe), found ? std::string_view(key) : none, found ? std::string_view(value) : none);
     }
   }
   if (!found) LearnGap(prefix);
@@ -273,13 +299,14 @@ void CachedEngine::LearnGap(std::string_view prefix) const {
 }
 
 Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
-  ShardSet shards;
-  BeginWrite(batch, shards);
-  if (shards.shards.none()) return base_.Write(batch, sync);
+  const MvccOps ops(batch);
+  const ShardSet shards(ops);
+  if (shards.list().empty()) return base_.Write(batch, sync);
+  BeginWrite(ops, shards);
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Write(batch, sync);
-  EndWrite(batch, shards, status.ok());
-  scans_->EndWrite(began, batch, status.ok() ? ScanCache::Outcome::kWritten : ScanCache::Outcome::kUnknown);
+  EndWrite(ops, shards, status.ok());
+  scans_->EndWrite(began, ops, status.ok() ? ScanCache::Outcome::kWritten : ScanCache::Outcome::kUnknown);
   return status;
 }
 
@@ -287,9 +314,10 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
 // nobody reads while a load goes on.
 Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) {
   ORRERY_ASSERT(rows.IsLoad(), "a load is of new versions in the order of their keys");
-  ShardSet shards;
-  BeginWrite(rows, shards);
-  if (shards.shards.none()) return base_.Ingest(rows, std::move(prepared));
+  const MvccOps ops(rows);
+  const ShardSet shards(ops);
+  if (shards.list().empty()) return base_.Ingest(rows, std::move(prepared));
+  BeginWrite(ops, shards);
   WriteBatch interval;
   std::string_view first;
   std::string_view last;
@@ -301,8 +329,8 @@ Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad
   interval.DeleteRange(ColumnFamily::kMvcc, prefix.empty() ? first : prefix, std::string(last) + '\0');
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Ingest(rows, std::move(prepared));
-  EndWrite(rows, shards, status.ok());
-  scans_->EndWrite(began, interval, ScanCache::Outcome::kUnknown);
+  EndWrite(ops, shards, status.ok());
+  scans_->EndWrite(began, MvccOps(interval), ScanCache::Outcome::kUnknown);
   return status;
 }
 
@@ -316,39 +344,27 @@ void CachedEngine::EndLearning(uint64_t ticket, std::string_view upper, const En
   scans_->EndLearning(ticket, upper, run);
 }
 
-void CachedEngine::BeginWrite(const WriteBatch& batch, ShardSet& shards) {
-  batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf != ColumnFamily::kMvcc || shards.shards.all()) return;
-    if (op.kind == WriteBatch::OpKind::kDeleteRange) {
-      shards.shards.set();
-    } else if (const auto prefix = PrefixOf(op.key); !prefix.empty()) {
-      shards.shards.set(Hash64(prefix) >> (64 - kShardBits));
-    }
-  });
-  if (shards.shards.none()) return;
-  absent_->BeginWrite(batch);
-  for (size_t i = 0; i < kShards; ++i) {
-    if (!shards.shards[i]) continue;
+void CachedEngine::BeginWrite(const MvccOps& ops, const ShardSet& shards) {
+  absent_->BeginWrite(ops);
+  for (const uint8_t i : shards.list()) {
     MutexLock lock(shards_[i].mutex);
     ++shards_[i].writers;
   }
 }
 
 // Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
-void CachedEngine::EndWrite(const WriteBatch& batch, const ShardSet& shards, bool written) {
-  batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf != ColumnFamily::kMvcc) return;
+void CachedEngine::EndWrite(const MvccOps& ops, const ShardSet& shards, bool written) {
+  const bool promised = ops.batch().has_newest_versions();
+  ops.ForEach([&](const MvccOp& op) {
     if (op.kind == WriteBatch::OpKind::kDeleteRange) return EraseInterval(op.key, op.value);
-    const auto prefix = PrefixOf(op.key);
-    if (prefix.empty()) return;
-    const Probe probe = ProbeOf(prefix);
+    if (op.prefix.empty()) return;
+    const Probe probe{op.prefix, op.hash()};
     Shard& shard = ShardOf(probe.hash);
     MutexLock lock(shard.mutex);
-    if (written && shard.writers == 1) return shard.Apply(op, probe, batch.has_newest_versions());
+    if (written && shard.writers == 1) return shard.Apply(op, probe, promised);
     if (Entry* const entry = shard.Find(probe)) shard.Erase(entry);
   });
-  for (size_t i = 0; i < kShards; ++i) {
-    if (!shards.shards[i]) continue;
+  for (const uint8_t i : shards.list()) {
     Shard& shard = shards_[i];
     MutexLock lock(shard.mutex);
     ORRERY_ASSERT(shard.writers > 0, "a write ends once");

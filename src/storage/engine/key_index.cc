@@ -140,7 +140,8 @@ bool KeyIndex::InRun(std::string_view user_key) const {
 
 bool KeyIndex::MayHold(std::string_view prefix) const {
   const std::string_view user_key = UserKeyOf(prefix);
-  if (user_key.empty()) return true;
+  if (user_key.empty()) return true;  // such entries are not noted
+  if (empty()) return false;          // nearly always, of locks
   const Shard& shard = ShardOf(user_key);
   for (;;) {
     const uint64_t runs_made = runs_made_.load();

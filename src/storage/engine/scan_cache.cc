@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "orrery/base/assert.h"
-#include "storage/engine/rocksdb_options.h"
 
 namespace orrery::storage {
 
@@ -216,27 +215,25 @@ uint64_t ScanCache::BeginWrite() {
 }
 
 // Two writes at once: which of them came first only the engine knows, so what both touch is forgotten.
-void ScanCache::EndWrite(uint64_t began, const WriteBatch& batch, Outcome outcome) {
+void ScanCache::EndWrite(uint64_t began, const MvccOps& ops, Outcome outcome) {
   MutexLock lock(mutex_);
   ORRERY_ASSERT(writers_ > 0, "a write ends once");
   if (writers_ > 1 || ended_writes_ != began) outcome = Outcome::kUnknown;
   --writers_;
   ++ended_writes_;
   if (blocks_.empty() && learning_.empty()) return;
-  batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf == ColumnFamily::kMvcc) ApplyOp(op, outcome);
-  });
+  ops.ForEach([&](const MvccOp& op) { ApplyOp(op, outcome); });
   MakeRoom();
 }
 
-void ScanCache::ApplyOp(const WriteBatch::Op& op, Outcome outcome) {
+void ScanCache::ApplyOp(const MvccOp& op, Outcome outcome) {
   if (op.kind == WriteBatch::OpKind::kDeleteRange) {
     for (auto& [ticket, learning] : learning_) {
       learning.outdated = learning.outdated || (op.key < learning.upper && learning.lower < op.value);
     }
     return ForgetInterval(op.key, op.value);
   }
-  const std::string_view prefix = op.key.substr(0, TerminatedBytes(op.key));
+  const std::string_view prefix = op.prefix;
   if (prefix.empty()) return;
   for (auto& [ticket, learning] : learning_) {
     learning.outdated = learning.outdated || (learning.lower <= prefix && prefix < learning.upper);

@@ -15,7 +15,7 @@
 
 #include "orrery/runtime/sync.h"
 #include "orrery/storage/newest_entries.h"
-#include "orrery/storage/write_batch.h"
+#include "storage/engine/mvcc_ops.h"
 
 namespace orrery::storage {
 
@@ -31,7 +31,7 @@ class ScanCache {
   // Around each write of the engine that touches kMvcc; BeginWrite's result goes to EndWrite.
   enum class Outcome : uint8_t { kWritten, kUnknown };
   uint64_t BeginWrite();
-  void EndWrite(uint64_t began, const WriteBatch& batch, Outcome outcome);
+  void EndWrite(uint64_t began, const MvccOps& ops, Outcome outcome);
 
   uint64_t bytes() const;
   uint64_t entry_count() const;
@@ -64,7 +64,7 @@ class ScanCache {
   void Add(std::string_view lower, std::string_view upper, EntryRun run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Blocks::iterator Forget(Blocks::iterator block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetInterval(std::string_view begin, std::string_view end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ApplyOp(const WriteBatch::Op& op, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ApplyOp(const MvccOp& op, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Split(Blocks::iterator block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "storage/engine/absent_keys.h"
+#include "storage/engine/mvcc_ops.h"
 #include "unit/storage_engine/interrupted_engine.h"
 #include "unit/storage_engine/random_ops.h"
 
@@ -212,7 +213,7 @@ TEST(AbsentKeysTest, AGapIsLearnedByWhoLookedForIt) {
   const uint64_t early = begin("k");
   WriteBatch load;
   for (int i = 0; i < 1000; ++i) load.Put(kMvcc, key("l" + std::to_string(10000 + i)) + "v", "row");
-  absent.BeginWrite(load);
+  absent.BeginWrite(MvccOps(load));
   absent.EndWrite();
   const uint64_t late = begin("m");
   absent.EndLearning(early, AbsentKeys::Gap{});  // as the store was before the load
@@ -372,6 +373,40 @@ TEST(CachedEngineTest, StaysWithinItsMemory) {
   EXPECT_LE(metrics.bytes, kBytesMax);
   EXPECT_GT(metrics.bytes, kBytesMax / 2);
   EXPECT_GT(metrics.entries, 1000u);
+}
+
+// However many they are, and so whether they are kept or read again: those of kMvcc, in order, with their user keys.
+TEST(MvccOpsTest, AreTheBatchsOfVersions) {
+  for (const int count : {0, 1, 5, 30, 31, 32, 33, 300}) {
+    SCOPED_TRACE(count);
+    WriteBatch batch;
+    std::vector<std::string> prefixes;
+    for (int i = 0; i < count; ++i) {
+      prefixes.push_back("k" + std::to_string(i) + std::string("\0\x01", 2));
+      batch.Put(kMvcc, prefixes.back() + "v", "value " + std::to_string(i));
+      batch.Put(ColumnFamily::kState, prefixes.back(), "of no interest");
+    }
+    batch.Delete(kMvcc, "without end");
+    batch.DeleteRange(kMvcc, "a", "b");
+    const MvccOps ops(batch);
+    for (int round = 0; round < 2; ++round) {
+      size_t i = 0;
+      ops.ForEach([&](const MvccOp& op) {
+        if (i < prefixes.size()) {
+          EXPECT_EQ(op.kind, WriteBatch::OpKind::kPut);
+          EXPECT_EQ(op.key, prefixes[i] + "v");
+          EXPECT_EQ(op.value, "value " + std::to_string(i));
+          EXPECT_EQ(op.prefix, prefixes[i]);
+          EXPECT_EQ(op.hash(), Hash64(prefixes[i]));
+        } else {
+          EXPECT_EQ(op.kind, i == prefixes.size() ? WriteBatch::OpKind::kDelete : WriteBatch::OpKind::kDeleteRange);
+          EXPECT_TRUE(op.prefix.empty());
+        }
+        ++i;
+      });
+      EXPECT_EQ(i, prefixes.size() + 2);
+    }
+  }
 }
 
 }  // namespace

@@ -186,14 +186,14 @@ TEST(ScanCacheTest, LongIntervalsGrowAndForget) {
   for (int i = 1; i < 1000; i += 2) {
     WriteBatch batch;
     batch.Put(kMvcc, Prefix(UserKey(i)) + "v", std::string(size_t(i % 50), 'x'));
-    cache.EndWrite(cache.BeginWrite(), batch, ScanCache::Outcome::kWritten);
+    cache.EndWrite(cache.BeginWrite(), MvccOps(batch), ScanCache::Outcome::kWritten);
   }
   EXPECT_EQ(count(), 1000);
   for (int round = 0; round < 100; ++round) {
     WriteBatch batch;
     batch.Put(kMvcc, Prefix(UserKey(500)) + "u", std::string(size_t(round * 100), 'y'));
     batch.Put(kMvcc, Prefix(UserKey(501)) + "w", "older");
-    cache.EndWrite(cache.BeginWrite(), batch, ScanCache::Outcome::kWritten);
+    cache.EndWrite(cache.BeginWrite(), MvccOps(batch), ScanCache::Outcome::kWritten);
   }
   EXPECT_EQ(count(), 1000);
   EXPECT_LT(cache.bytes(), 1u << 20);  // room that values have left is used again
@@ -204,7 +204,7 @@ TEST(ScanCacheTest, LongIntervalsGrowAndForget) {
   EXPECT_EQ(one.entries[1].second, std::string(1, 'x'));
   WriteBatch deleted;
   deleted.Delete(kMvcc, Prefix(UserKey(500)) + "u");
-  cache.EndWrite(cache.BeginWrite(), deleted, ScanCache::Outcome::kWritten);
+  cache.EndWrite(cache.BeginWrite(), MvccOps(deleted), ScanCache::Outcome::kWritten);
   EXPECT_EQ(count(), -1);
 }
 
