@@ -26,7 +26,9 @@ bool TakeBigEndian(std::string_view& in, uint8_t mask, int bytes, uint64_t& valu
 }
 
 void PutBigEndian(std::string& out, uint8_t mask, int bytes, uint64_t value) {
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(char(uint8_t(value >> (8 * i)) ^ mask));
+  char digits[8];
+  for (int i = 0; i < bytes; ++i) digits[i] = char(uint8_t(value >> (8 * (bytes - 1 - i))) ^ mask);
+  out.append(digits, size_t(bytes));
 }
 
 int SignificantBytes(uint64_t value) { return (64 - std::countl_zero(value) + 7) / 8; }
@@ -111,12 +113,23 @@ bool ReadDouble(std::string_view& in, double& value, Direction d) {
 
 void AppendBytes(std::string& out, std::string_view value, Direction d) {
   const uint8_t mask = Mask(d);
-  for (const char c : value) {
-    out.push_back(char(uint8_t(c) ^ mask));
-    if (c == 0) out.push_back(char(0xFF ^ mask));
+  constexpr size_t kPieceBytes = 64;  // keys are mostly one; a string looks for room at each push
+  char piece[2 * kPieceBytes + 2];
+  while (true) {
+    size_t n = 0;
+    for (const char c : value.substr(0, kPieceBytes)) {
+      piece[n++] = char(uint8_t(c) ^ mask);
+      if (c == 0) piece[n++] = char(0xFF ^ mask);
+    }
+    if (value.size() <= kPieceBytes) {
+      piece[n++] = char(mask);
+      piece[n++] = char(0x01 ^ mask);
+      out.append(piece, n);
+      return;
+    }
+    out.append(piece, n);
+    value.remove_prefix(kPieceBytes);
   }
-  out.push_back(char(mask));
-  out.push_back(char(0x01 ^ mask));
 }
 
 bool ReadBytes(std::string_view& in, std::string& value, Direction d) {

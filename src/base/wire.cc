@@ -3,11 +3,12 @@
 namespace orrery::wire {
 
 void AppendVarint(std::string& out, uint64_t value) {
-  while (value >= 0x80) {
-    out.push_back(char(value | 0x80));
-    value >>= 7;
-  }
-  out.push_back(char(value));
+  if (value < 0x80) return out.push_back(char(value));  // tags and most lengths
+  char bytes[10];
+  size_t n = 0;
+  for (; value >= 0x80; value >>= 7) bytes[n++] = char(value | 0x80);
+  bytes[n++] = char(value);
+  out.append(bytes, n);
 }
 
 bool ReadVarint(std::string_view& in, uint64_t& value) {

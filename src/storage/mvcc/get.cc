@@ -92,6 +92,20 @@ using internal::IntentView;
 using Kind = IntentView::Kind;
 using Result = StatusOr<std::optional<MvccValue>>;
 
+Status CheckForConflicts(const Reader& reader, std::string_view key, std::string_view prefix, const TxnMeta* txn,
+                         LockStrength strength) {
+  std::vector<LockConflict> conflicts;
+  RETURN_IF_ERROR(internal::ForEachLock(
+      reader, prefix,
+      [&](LockStrength held, std::string_view, size_t, const LockRecord& record) {
+        if (!internal::IsOwn(txn, record) && Conflicts(held, strength)) {
+          conflicts.push_back(internal::ConflictOf(key, record, held));
+        }
+        return conflicts.size() < kConflictsMax;
+      }));
+  return conflicts.empty() ? OkStatus() : LockConflictStatus(std::move(conflicts));
+}
+
 // Reads one key; the members are what the steps share.
 class PointReader {
  public:
@@ -103,7 +117,7 @@ class PointReader {
   Result Read() {
     bool skip = false;
     if (options_.strength != LockStrength::kNone) {
-      const Status conflicts = MvccCheckForConflicts(reader_, key_, options_.txn, options_.strength);
+      const Status conflicts = CheckForConflicts(reader_, key_, target_, options_.txn, options_.strength);
       RETURN_IF_ERROR(Filter(conflicts, skip));
       if (skip) return std::optional<MvccValue>();
     }
@@ -229,16 +243,7 @@ StatusOr<std::optional<MvccValue>> MvccGet(const Reader& reader, std::string_vie
 
 Status MvccCheckForConflicts(const Reader& reader, std::string_view key, const TxnMeta* txn,
                              LockStrength strength) {
-  std::vector<LockConflict> conflicts;
-  RETURN_IF_ERROR(internal::ForEachLock(
-      reader, KeyPrefix(key),
-      [&](LockStrength held, std::string_view, size_t, const LockRecord& record) {
-        if (!internal::IsOwn(txn, record) && Conflicts(held, strength)) {
-          conflicts.push_back(internal::ConflictOf(key, record, held));
-        }
-        return conflicts.size() < kConflictsMax;
-      }));
-  return conflicts.empty() ? OkStatus() : LockConflictStatus(std::move(conflicts));
+  return CheckForConflicts(reader, key, KeyPrefix(key), txn, strength);
 }
 
 StatusOr<bool> MvccQueryIntent(const Reader& reader, std::string_view key, const TxnMeta& txn) {

@@ -50,12 +50,16 @@ class KeyWriter {
 
   // The value a conditional write is judged by: what the transaction saw before this very write. A version
   // above the read timestamp is WriteTooOldError.
-  StatusOr<std::optional<std::string>> ValueBefore() const {
-    if (intent_) return OwnValueBefore(read_ts_, LockStrength::kExclusive);
-    if (!has_newest_) return std::optional<std::string>();
+  // The view lives as long as the writer.
+  StatusOr<std::optional<std::string_view>> ValueBefore() {
+    if (intent_) {
+      ASSIGN_OR_RETURN(own_before_, OwnValueBefore(read_ts_, LockStrength::kExclusive));
+      return std::optional<std::string_view>(own_before_);
+    }
+    if (!has_newest_) return std::optional<std::string_view>();
     if (newest_ts_ > read_ts_ && !IsOwnUnlockedVersion()) return WriteTooOldStatus(key_, newest_ts_.Next());
-    if (newest_.tombstone) return std::optional<std::string>();
-    return std::optional<std::string>(std::string(newest_.payload));
+    if (newest_.tombstone) return std::optional<std::string_view>();
+    return std::optional<std::string_view>(newest_.payload);
   }
 
   Result Write(std::optional<std::string_view> value) {
@@ -177,7 +181,9 @@ class KeyWriter {
       version.writer = options_.txn->id;
       version.writer_sequence = options_.txn->sequence;
     }
-    std::string version_key = prefix_;
+    std::string version_key;
+    version_key.reserve(prefix_.size() + kVersionSuffixBytes);
+    version_key.append(prefix_);
     AppendVersionSuffix(version_key, ts);
     const std::string bytes = EncodeVersionValue(version_key, version);
     batch_.Put(ColumnFamily::kMvcc, version_key, bytes);
@@ -205,6 +211,7 @@ class KeyWriter {
 
   std::optional<LockRecord> intent_;  // own
   size_t intent_bytes_ = 0;
+  std::optional<std::string> own_before_;
   bool has_newest_ = false;  // provisional or committed
   std::string newest_key_;
   std::string newest_bytes_;
@@ -237,10 +244,12 @@ StatusOr<MvccWriteResult> MvccConditionalPut(OverlayBatch& batch, std::string_vi
                                              const MvccWriteOptions& options) {
   KeyWriter writer(batch, key, read_ts, options);
   RETURN_IF_ERROR(writer.Load());
-  ASSIGN_OR_RETURN(const std::optional<std::string> actual, writer.ValueBefore());
+  ASSIGN_OR_RETURN(const std::optional<std::string_view> actual, writer.ValueBefore());
   const bool missing_allowed = !actual && if_missing == IfMissing::kAllow;
   const bool equal = actual.has_value() == expected.has_value() && (!actual || *actual == *expected);
-  if (!missing_allowed && !equal) return ConditionFailedStatus(actual);
+  if (!missing_allowed && !equal) {
+    return ConditionFailedStatus(actual ? std::optional(std::string(*actual)) : std::nullopt);
+  }
   return writer.Write(value);
 }
 

@@ -43,6 +43,33 @@ TEST(OrderedEncoding, IntegersKeepOrderAndRoundTrip) {
   }
 }
 
+// However long, and wherever the zeros are.
+TEST(OrderedEncoding, LongBytesAreEscapedByteByByte) {
+  std::mt19937_64 rng(3);
+  for (size_t size = 0; size < 300; ++size) {
+    std::string value(size, 'a');
+    for (char& c : value) c = char(std::array{0, 0, 1, 255, 97}[rng() % 5]);
+    for (const Direction d : kBoth) {
+      const char mask = d == Direction::kDescending ? char(0xFF) : char(0);
+      std::string expected = "before";
+      for (const char c : value) {
+        expected += char(c ^ mask);
+        if (c == 0) expected += char('\xFF' ^ mask);
+      }
+      expected += mask;
+      expected += char('\x01' ^ mask);
+      std::string encoded = "before";
+      AppendBytes(encoded, value, d);
+      ASSERT_EQ(encoded, expected) << size;
+      std::string_view in = std::string_view(encoded).substr(6);
+      std::string back;
+      ASSERT_TRUE(ReadBytes(in, back, d));
+      EXPECT_EQ(back, value);
+      EXPECT_TRUE(in.empty());
+    }
+  }
+}
+
 TEST(OrderedEncoding, BytesKeepOrderAsTuples) {
   std::mt19937_64 rng(2);
   std::vector<std::string> values = {"", std::string(1, '\0'), std::string(2, '\0'), "\xFF", "a", "ab"};
