@@ -1,6 +1,7 @@
 #include "orrery/kv/api/batch.h"
 
 #include "orrery/base/hash.h"
+#include "orrery/kv/api/key_span.h"
 
 namespace orrery::kv {
 namespace {
@@ -10,9 +11,7 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
-std::string_view AnchorOf(const BatchHeader& header) {
-  return header.txn ? std::string_view(header.txn->meta.anchor_key) : std::string_view();
-}
+KeySpan ViewOf(const Span& span) { return {span.start, span.end}; }
 
 constexpr std::string_view kRequestNames[] = {
     "Get", "Scan", "Put", "ConditionalPut", "Delete", "ClearRange", "EndTxn", "HeartbeatTxn", "PushTxn",
@@ -22,29 +21,37 @@ static_assert(std::size(kRequestNames) == std::variant_size_v<Request>);
 
 }  // namespace
 
-Span SpanOf(const Request& request, const BatchHeader& header) {
+KeySpan KeySpanOf(const Request& request, const BatchHeader& header) {
+  const std::string_view anchor = header.txn ? std::string_view(header.txn->meta.anchor_key) : std::string_view();
   return std::visit(
       Overloaded{
-          [](const GetRequest& r) { return Span{r.key, ""}; },
-          [](const ScanRequest& r) { return r.span; },
-          [](const PutRequest& r) { return Span{r.key, ""}; },
-          [](const ConditionalPutRequest& r) { return Span{r.key, ""}; },
-          [](const DeleteRequest& r) { return Span{r.key, ""}; },
-          [](const ClearRangeRequest& r) { return r.span; },
-          [&](const EndTxnRequest&) { return Span{std::string(AnchorOf(header)), ""}; },
-          [&](const HeartbeatTxnRequest&) { return Span{std::string(AnchorOf(header)), ""}; },
-          [](const PushTxnRequest& r) { return Span{r.pushee.anchor_key, ""}; },
-          [](const ResolveIntentRequest& r) { return r.span; },
-          [](const RefreshRequest& r) { return r.span; },
-          [](const GcRequest& r) {
-            return r.keys.empty() ? Span{} : Span{r.keys.front().key, ""};
-          },
-          [](const AdminSplitRequest& r) { return Span{r.split_key, ""}; },
-          [](const AdminTransferLeaseRequest&) { return Span{}; },
-          [](const AdminChangeReplicasRequest&) { return Span{}; },
-          [](const InsertManyRequest& r) { return r.span; },
+          [](const GetRequest& r) { return KeySpan{r.key, ""}; },
+          [](const ScanRequest& r) { return ViewOf(r.span); },
+          [](const PutRequest& r) { return KeySpan{r.key, ""}; },
+          [](const ConditionalPutRequest& r) { return KeySpan{r.key, ""}; },
+          [](const DeleteRequest& r) { return KeySpan{r.key, ""}; },
+          [](const ClearRangeRequest& r) { return ViewOf(r.span); },
+          [&](const EndTxnRequest&) { return KeySpan{anchor, ""}; },
+          [&](const HeartbeatTxnRequest&) { return KeySpan{anchor, ""}; },
+          [](const PushTxnRequest& r) { return KeySpan{r.pushee.anchor_key, ""}; },
+          [](const ResolveIntentRequest& r) { return ViewOf(r.span); },
+          [](const RefreshRequest& r) { return ViewOf(r.span); },
+          [](const GcRequest& r) { return r.keys.empty() ? KeySpan{} : KeySpan{r.keys.front().key, ""}; },
+          [](const AdminSplitRequest& r) { return KeySpan{r.split_key, ""}; },
+          [](const AdminTransferLeaseRequest&) { return KeySpan{}; },
+          [](const AdminChangeReplicasRequest&) { return KeySpan{}; },
+          [](const InsertManyRequest& r) { return ViewOf(r.span); },
       },
       request);
+}
+
+Span SpanOf(const Request& request, const BatchHeader& header) {
+  const KeySpan span = KeySpanOf(request, header);
+  return {std::string(span.start), std::string(span.end)};
+}
+
+bool Contains(const RangeDescriptor& descriptor, const KeySpan& span) {
+  return descriptor.ContainsKey(span.start) && (span.is_point() || span.end <= std::string_view(descriptor.end));
 }
 
 bool IsWrite(const Request& request) {

@@ -15,10 +15,6 @@ const Error* ErrorOf(const BatchResponse& response) {
   return response.error ? std::get_if<Error>(&response.error->detail) : nullptr;
 }
 
-bool Contains(const RangeDescriptor& descriptor, const KeySpan& span) {
-  return descriptor.ContainsKey(span.start) && (span.is_point() || span.end <= std::string_view(descriptor.end));
-}
-
 // The request has not reached a replica that would take it; the range has to be looked up again.
 bool NeedsNewRoute(const BatchResponse& response) {
   return ErrorOf<RangeKeyMismatchError>(response) || ErrorOf<RangeNotFoundError>(response);

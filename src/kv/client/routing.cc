@@ -10,8 +10,6 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
-KeySpan ViewOf(const Span& span) { return {span.start, span.end}; }
-
 int Rank(const KvError& error) {
   if (const auto* other = std::get_if<OtherError>(&error.detail)) {
     return Code(other->code) == Code::kAmbiguous ? 6 : 5;
@@ -23,30 +21,6 @@ int Rank(const KvError& error) {
 }
 
 }  // namespace
-
-KeySpan KeySpanOf(const Request& request, const BatchHeader& header) {
-  const std::string_view anchor = header.txn ? std::string_view(header.txn->meta.anchor_key) : std::string_view();
-  return std::visit(
-      Overloaded{
-          [](const GetRequest& r) { return KeySpan{r.key, ""}; },
-          [](const PutRequest& r) { return KeySpan{r.key, ""}; },
-          [](const ConditionalPutRequest& r) { return KeySpan{r.key, ""}; },
-          [](const DeleteRequest& r) { return KeySpan{r.key, ""}; },
-          [](const ScanRequest& r) { return ViewOf(r.span); },
-          [](const ClearRangeRequest& r) { return ViewOf(r.span); },
-          [](const ResolveIntentRequest& r) { return ViewOf(r.span); },
-          [](const RefreshRequest& r) { return ViewOf(r.span); },
-          [&](const EndTxnRequest&) { return KeySpan{anchor, ""}; },
-          [&](const HeartbeatTxnRequest&) { return KeySpan{anchor, ""}; },
-          [](const PushTxnRequest& r) { return KeySpan{r.pushee.anchor_key, ""}; },
-          [](const GcRequest& r) { return r.keys.empty() ? KeySpan{} : KeySpan{r.keys.front().key, ""}; },
-          [](const AdminSplitRequest& r) { return KeySpan{r.split_key, ""}; },
-          [](const AdminTransferLeaseRequest&) { return KeySpan{}; },
-          [](const AdminChangeReplicasRequest&) { return KeySpan{}; },
-          [](const InsertManyRequest& r) { return ViewOf(r.span); },
-      },
-      request);
-}
 
 bool IsRetrySafe(const BatchRequest& request) {
   const bool in_txn = request.header.txn.has_value();

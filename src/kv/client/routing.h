@@ -2,19 +2,9 @@
 // Pure.
 #pragma once
 
-#include <string_view>
-
-#include "orrery/kv/api/batch.h"
+#include "orrery/kv/api/key_span.h"
 
 namespace orrery::kv {
-
-// Views into the request and header. Empty `end`: a point.
-struct KeySpan {
-  std::string_view start;
-  std::string_view end;
-  bool is_point() const { return end.empty(); }
-};
-KeySpan KeySpanOf(const Request& request, const BatchHeader& header);
 
 // Whether executing the batch twice has the effect of executing it once (T19).
 bool IsRetrySafe(const BatchRequest& request);

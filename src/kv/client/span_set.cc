@@ -13,6 +13,11 @@ bool IsBehind(std::string_view start, const Span& span) {
   return span.is_point() ? start > span.start : start > span.end;
 }
 
+// Whether a span that starts at `start`, not before `span`, overlaps it.
+bool StartsWithin(std::string_view start, const Span& span) {
+  return span.is_point() ? start == span.start : start < span.end;
+}
+
 size_t Cost(const Span& span) { return sizeof(Span) + span.start.size() + span.end.size(); }
 
 }  // namespace
@@ -29,16 +34,19 @@ void SpanSet::Add(std::string_view start, std::string_view end) {
 const std::vector<Span>& SpanSet::Normalised() {
   if (sorted_) return spans_;
   std::sort(spans_.begin(), spans_.end(), [](const Span& a, const Span& b) { return a.start < b.start; });
-  std::vector<Span> merged;
-  bytes_ = 0;
-  for (Span& span : spans_) {
-    if (!merged.empty() && span.start < EndOf(merged.back())) {
-      if (EndOf(span) > EndOf(merged.back())) merged.back().end = EndOf(span);
-      continue;
+  // What overlaps the one before it becomes part of it; the others stay, and mostly stay where they are.
+  size_t kept = 0;
+  for (size_t i = 1; i < spans_.size(); ++i) {
+    Span& last = spans_[kept];
+    Span& span = spans_[i];
+    if (!StartsWithin(span.start, last)) {
+      if (++kept != i) spans_[kept] = std::move(span);
+    } else if (EndOf(span) > EndOf(last)) {
+      last.end = EndOf(span);
     }
-    merged.push_back(std::move(span));
   }
-  spans_ = std::move(merged);
+  if (!spans_.empty()) spans_.resize(kept + 1);
+  bytes_ = 0;
   for (const Span& span : spans_) bytes_ += Cost(span);
   sorted_ = true;
   return spans_;

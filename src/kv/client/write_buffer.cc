@@ -6,6 +6,8 @@
 
 namespace orrery::kv {
 
+constexpr size_t kKeysMostly = 4;  // of a transaction that writes
+
 void WriteBuffer::Clear() {
   entries_.clear();
   bytes_ = 0;
@@ -20,6 +22,7 @@ const WriteBuffer::Entry* WriteBuffer::Find(std::string_view key) const {
 void WriteBuffer::NoteHeld(std::string_view key, const std::optional<std::string>& value) {
   const size_t bytes = key.size() + (value ? value->size() : 0);
   if (!HasRoom(1, bytes) || Holds(key)) return;
+  if (entries_.empty()) entries_.reserve(kKeysMostly);
   bytes_ += bytes;
   entries_.push_back({.key = std::string(key), .held = value});
 }
@@ -58,10 +61,12 @@ bool WriteBuffer::OverlapsUnsent(const Span& span) const {
 
 void WriteBuffer::AppendRequests(std::vector<Request>& out) const {
   std::vector<const Entry*> sorted;
+  sorted.reserve(unsent_);
   for (const Entry& entry : entries_) {
     if (entry.unsent()) sorted.push_back(&entry);
   }
   std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) { return a->key < b->key; });
+  out.reserve(out.size() + sorted.size() + 1);  // the caller's EndTxn
   for (const Entry* entry : sorted) {
     const std::optional<std::string>& value = entry->values.back().bytes;
     if (!entry->has_intent) {

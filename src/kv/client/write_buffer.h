@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "orrery/kv/api/batch.h"
 
 namespace orrery::kv {
@@ -62,7 +63,7 @@ class WriteBuffer {
   struct Entry {
     std::string key;
     std::optional<std::string> held;  // the value under the lock
-    std::vector<Value> values;        // oldest first
+    absl::InlinedVector<Value, 1> values;  // oldest first; mostly one
     uint32_t sent_sequence = 0;       // 0: unsent
     bool has_intent = false;          // was sent once: an intent keeps others out
     bool unsent() const { return !values.empty() && sent_sequence == 0; }

@@ -21,11 +21,13 @@ Outcome ConcurrencyManager::Sequence(Admission& request, Woken& woken) {
     return {.kind = Outcome::Kind::kWaitLatch};
   }
   request.stage_ = Stage::kHoldsLatches;
-  return Blocked(request, locks_.Scan(request, woken), woken);
+  LockTable::ScanResult met = locks_.Scan(request, woken);
+  if (!met.wait && met.resolve.empty()) return {};
+  return Blocked(request, std::move(met), woken);
 }
 
+// By what a scan, or the evaluation, has met.
 Outcome ConcurrencyManager::Blocked(Admission& request, LockTable::ScanResult result, Woken& woken) {
-  if (!result.wait && result.resolve.empty()) return {};
   // A request must not keep others out while it waits for a lock.
   latches_.Release(request, woken);
   request.stage_ = Admission::Stage::kWaitsForLock;

@@ -31,7 +31,7 @@ bool LatchManager::ByStart::operator()(const Admission::Latch* a, const Admissio
 }
 
 void LatchManager::Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other) {
-  if (!LatchesConflict(*mine.span, *other.span)) return;
+  if (other.owner == &request || !LatchesConflict(*mine.span, *other.span)) return;
   auto& blocked = other.owner->blocked_;
   if (!blocked.empty() && blocked.back() == &request) return;  // entered by another of our latches just now
   blocked.push_back(&request);
@@ -40,20 +40,17 @@ void LatchManager::Block(Admission& request, const Admission::Latch& mine, const
 
 bool LatchManager::Acquire(Admission& request) {
   ORRERY_ASSERT(request.latches_.empty(), "latches: acquired once before they are released");
-  for (const LatchSpan& span : request.spec_.latches) request.latches_.push_back({&span, &request});
-  for (const Admission::Latch& mine : request.latches_) {
-    const SpanRef& span = mine.span->span;
-    for (auto it = points_.lower_bound(span.start); it != points_.end(); ++it) {
-      if (!span.Contains((*it)->span->span.start)) break;
-      Block(request, mine, **it);
-    }
+  request.latches_.reserve(request.spec_.latches.size());  // they stay where they are: the others point to them
+  for (const LatchSpan& latch : request.spec_.latches) {
+    const Admission::Latch& mine = request.latches_.emplace_back(Admission::Latch{&latch, &request});
+    const SpanRef& span = latch.span;
+    auto at = points_.lower_bound(span.start);
+    for (; at != points_.end() && span.Contains((*at)->span->span.start); ++at) Block(request, mine, **at);
     for (const Admission::Latch* other : spans_) {
       if (span.Overlaps(other->span->span)) Block(request, mine, *other);
     }
-  }
-  for (const Admission::Latch& mine : request.latches_) {
-    if (mine.span->span.is_point()) {
-      points_.insert(&mine);
+    if (span.is_point()) {
+      points_.insert(at, &mine);  // behind all of this key, unless we come again after others
     } else {
       spans_.push_back(&mine);
     }
@@ -74,7 +71,7 @@ bool LatchManager::WouldWait(std::string_view key, Timestamp ts) const {
 void LatchManager::Release(Admission& request, Woken& woken) {
   for (const Admission::Latch& mine : request.latches_) {
     if (mine.span->span.is_point()) {
-      points_.erase(&mine);
+      points_.erase(points_.find(&mine));
     } else {
       EraseValue(spans_, &mine);
     }

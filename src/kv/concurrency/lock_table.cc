@@ -66,10 +66,11 @@ KeyLocks* LockTable::Find(std::string_view key) const {
 }
 
 KeyLocks& LockTable::At(std::string_view key) {
-  if (KeyLocks* found = Find(key)) return *found;
+  const auto at = keys_.lower_bound(key);
+  if (at != keys_.end() && at->first == key) return *at->second;
   auto locks = std::make_unique<KeyLocks>();
   locks->key = key;
-  return *keys_.emplace(std::string(key), std::move(locks)).first->second;
+  return *keys_.emplace_hint(at, std::string(key), std::move(locks))->second;
 }
 
 void LockTable::EraseIfUnused(KeyLocks& key) {
@@ -83,32 +84,30 @@ const LockTable::KnownRecord* LockTable::Known(const TxnMeta& txn) const {
 
 std::optional<LockWait> LockTable::Obstacle(const Admission& request, const KeyLocks& key,
                                             LockStrength strength) const {
-  LockWait wait;
-  wait.key = key.key;
-  wait.push = strength == LockStrength::kNone ? PushType::kTimestamp : PushType::kAbort;
-  wait.push_to = request.spec().read_ts;
-  if (request.spec().wait == WaitPolicy::kError && strength != LockStrength::kNone) {
-    wait.fail_if_pending = true;
-    wait.push = PushType::kQuery;
-  }
+  const auto wait_for = [&](const TxnMeta& holder, bool is_claim) {
+    LockWait wait;
+    wait.key = key.key;
+    wait.holder = holder;
+    wait.is_claim = is_claim;
+    wait.push = strength == LockStrength::kNone ? PushType::kTimestamp : PushType::kAbort;
+    wait.push_to = request.spec().read_ts;
+    if (request.spec().wait == WaitPolicy::kError && strength != LockStrength::kNone) {
+      wait.fail_if_pending = true;
+      wait.push = PushType::kQuery;
+    }
+    return wait;
+  };
   bool own = false;
   for (const LockHolder& holder : key.holders) {
     own |= IsOwn(request, holder.txn);
-    if (StandsInTheWay(request, holder, strength)) {
-      wait.holder = holder.txn;
-      return wait;
-    }
+    if (StandsInTheWay(request, holder, strength)) return wait_for(holder.txn, false);
   }
   // Whoever holds a lock here goes past those that wait for it: they could not get it before him anyway.
   if (own || strength == LockStrength::kNone) return std::nullopt;
   for (const QueuedLocker& earlier : key.queue) {
     if (earlier.request->sequence() >= request.sequence()) break;
     const TxnMeta* txn = earlier.request->spec().txn;
-    if (txn && !IsOwn(request, *txn) && storage::Conflicts(earlier.strength, strength)) {
-      wait.holder = *txn;
-      wait.is_claim = true;
-      return wait;
-    }
+    if (txn && !IsOwn(request, *txn) && storage::Conflicts(earlier.strength, strength)) return wait_for(*txn, true);
   }
   return std::nullopt;
 }
@@ -264,12 +263,10 @@ void LockTable::AddDiscovered(Admission& request, const storage::LockConflict& c
 
 void LockTable::OnAcquired(const TxnMeta& txn, std::string_view key, LockStrength strength,
                            LockDurability durability) {
-  KeyLocks* found = Find(key);
-  if (!found) {
-    // Replicated locks are on disk: the table learns of them when they are met. Unreplicated ones live here.
-    if (durability == LockDurability::kReplicated || keys_.size() >= kKeysMax) return;
-    found = &At(key);
-  }
+  // Replicated locks are on disk: the table learns of them when they are met. Unreplicated ones live here.
+  const bool may_add = durability != LockDurability::kReplicated && keys_.size() < kKeysMax;
+  KeyLocks* const found = may_add ? &At(key) : Find(key);
+  if (!found) return;
   for (LockHolder& holder : found->holders) {
     if (holder.txn.id == txn.id && holder.durability == durability) {
       holder.strength = std::max(holder.strength, strength);
@@ -332,25 +329,22 @@ void LockTable::OnTxnRecord(const TxnRecord& record, Woken& woken) {
 }
 
 void LockTable::DropUnreplicated(std::string_view txn_id, SpanRef span, Woken& woken) {
-  const auto drop = [&](KeyLocks& key) {
+  // Returns where the next key is.
+  const auto drop = [&](Keys::iterator at) {
+    KeyLocks& key = *at->second;
     const auto gone = std::remove_if(key.holders.begin(), key.holders.end(), [&](const LockHolder& holder) {
       return holder.txn.id == txn_id && holder.durability == LockDurability::kUnreplicated;
     });
-    if (gone == key.holders.end()) return;
+    if (gone == key.holders.end()) return std::next(at);
     key.holders.erase(gone, key.holders.end());
     HandOver(key, woken);
-    EraseIfUnused(key);
+    return key.unused() ? keys_.erase(at) : std::next(at);
   };
   if (span.is_point()) {
-    if (KeyLocks* key = Find(span.start)) drop(*key);
+    if (const auto at = keys_.find(span.start); at != keys_.end()) drop(at);
     return;
   }
-  std::string at;
-  for (auto it = keys_.lower_bound(span.start); it != keys_.end() && it->first < span.end;) {
-    at = it->first;
-    drop(*it->second);
-    it = keys_.upper_bound(at);
-  }
+  for (auto at = keys_.lower_bound(span.start); at != keys_.end() && at->first < span.end;) at = drop(at);
 }
 
 LockTable::Exported LockTable::Export(std::string_view start, size_t bytes_max) const {

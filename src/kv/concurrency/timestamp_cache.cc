@@ -64,24 +64,33 @@ void TimestampCache::AddSpan(SpanRef span, Timestamp ts, std::string_view txn_id
   }
 }
 
-void TimestampCache::MaxOverSteps(const Steps& steps, SpanRef span, ReadMark& max) const {
-  auto it = steps.upper_bound(span.start);
-  if (it != steps.begin()) {
-    const ReadMark& at_start = std::prev(it)->second;
-    Merge(max, at_start.ts, at_start.txn_id);
+// As Merge.
+void TimestampCache::MarkView::Add(const ReadMark& mark) {
+  if (mark.ts < ts) return;
+  if (mark.ts > ts) {
+    ts = mark.ts;
+    txn_id = mark.txn_id;
+  } else if (txn_id != mark.txn_id) {
+    txn_id = {};
   }
-  if (span.is_point()) return;
-  for (; it != steps.end() && it->first < span.end; ++it) Merge(max, it->second.ts, it->second.txn_id);
 }
 
-ReadMark TimestampCache::GetMax(SpanRef span) const {
-  ReadMark max{keys_low_water_, ""};
+void TimestampCache::MaxOverSteps(const Steps& steps, SpanRef span, MarkView& max) const {
+  auto it = steps.upper_bound(span.start);
+  if (it != steps.begin()) max.Add(std::prev(it)->second);
+  if (span.is_point()) return;
+  for (; it != steps.end() && it->first < span.end; ++it) max.Add(it->second);
+}
+
+TimestampCache::MarkView TimestampCache::MaxOf(SpanRef span) const {
+  MarkView max{keys_low_water_, {}};
+  const size_t hash = span.is_point() ? points_[0].hash_function()(span.start) : 0;
   for (const auto& page : points_) {
     if (span.is_point()) {
-      if (auto it = page.find(span.start); it != page.end()) Merge(max, it->second.ts, it->second.txn_id);
+      if (auto it = page.find(span.start, hash); it != page.end()) max.Add(it->second);
     } else {
       for (const auto& [key, mark] : page) {  // the maximum does not depend on the order
-        if (span.Contains(key)) Merge(max, mark.ts, mark.txn_id);
+        if (span.Contains(key)) max.Add(mark);
       }
     }
   }
@@ -91,8 +100,13 @@ ReadMark TimestampCache::GetMax(SpanRef span) const {
   return max;
 }
 
+ReadMark TimestampCache::GetMax(SpanRef span) const {
+  const MarkView max = MaxOf(span);
+  return {max.ts, std::string(max.txn_id)};
+}
+
 Timestamp TimestampCache::WritableAt(std::string_view key, Timestamp ts, std::string_view txn_id) const {
-  const ReadMark mark = GetMax(key);
+  const MarkView mark = MaxOf(key);
   if (ts > mark.ts) return ts;
   return !txn_id.empty() && mark.txn_id == txn_id ? mark.ts : mark.ts.Next();
 }
@@ -130,15 +144,16 @@ void TimestampCache::MarkPushed(std::string_view txn_id, Timestamp to, Timestamp
 RecordMark TimestampCache::GetRecordMark(std::string_view txn_id) const {
   RecordMark out;
   out.low_water = records_low_water_;
+  const size_t hash = marks_[0].hash_function()(txn_id);
   for (const auto& page : marks_) {
-    if (auto it = page.find(txn_id); it != page.end()) {
+    if (auto it = page.find(txn_id, hash); it != page.end()) {
       out.outcome = it->second.outcome;
       out.commit_ts = it->second.commit_ts;
       out.pushed_to = it->second.pushed_to;
       break;
     }
   }
-  if (const auto it = allowed_.find(txn_id); it != allowed_.end()) out.low_water = it->second;
+  if (const auto it = allowed_.find(txn_id, hash); it != allowed_.end()) out.low_water = it->second;
   return out;
 }
 

@@ -23,18 +23,20 @@ enum class KeyLatches : uint8_t { kEach, kOne };
 
 class SpecBuilder {
  public:
-  SpecBuilder(RequestStorage& storage, const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor,
-              EndTxnLatches end_latches)
-      : storage_(storage), header_(batch.header), descriptor_(descriptor), end_latches_(end_latches),
+  SpecBuilder(AdmissionSpec& spec, RequestStorage& storage, const BatchRequest& batch, Timestamp ts,
+              const RangeDescriptor& descriptor, EndTxnLatches end_latches)
+      : spec_(spec), storage_(storage), header_(batch.header), descriptor_(descriptor), end_latches_(end_latches),
         key_latches_(batch.requests.size() >= kKeysOfOneLatchMin ? KeyLatches::kOne : KeyLatches::kEach) {
+    if (key_latches_ == KeyLatches::kEach) spec_.latches.reserve(batch.requests.size() + 1);
+    spec_.locks.reserve(batch.requests.size());
     spec_.wait = header_.wait;
-    if (storage_.txn) {
-      spec_.txn = &storage_.txn->meta;
-      spec_.read_ts = storage_.txn->read_ts;
-      visible_limit_ = storage_.txn->read_ts;
-      visible_limit_.Forward(storage_.txn->uncertainty_limit);
-      write_ts_ = storage_.txn->meta.write_ts;
-      min_ts_ = storage_.txn->meta.min_ts;
+    if (const auto& txn = header_.txn) {
+      spec_.txn = storage_.txn ? &*storage_.txn : &txn->meta;
+      spec_.read_ts = txn->read_ts;
+      visible_limit_ = txn->read_ts;
+      visible_limit_.Forward(txn->uncertainty_limit);
+      write_ts_ = txn->meta.write_ts;
+      min_ts_ = txn->meta.min_ts;
     } else {
       spec_.read_ts = visible_limit_ = ts;
       write_ts_ = ts;
@@ -54,9 +56,9 @@ class SpecBuilder {
   }
   void Add(const ClearRangeRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, {}); }
   void Add(const EndTxnRequest& r) {
-    if (!storage_.txn) return;
-    if (end_latches_ == EndTxnLatches::kAsWritten) return AddRecord(storage_.txn->meta, Isolated::kByOthers);
-    AddRecord(storage_.txn->meta);
+    if (!spec_.txn) return;
+    if (end_latches_ == EndTxnLatches::kAsWritten) return AddRecord(*spec_.txn, Isolated::kByOthers);
+    AddRecord(*spec_.txn);
     for (const Span& span : r.lock_spans) {
       // Intents stand at or above the beginning of their transaction: readers below are not disturbed.
       if (const auto here = eval::Clip(span, descriptor_)) Latch(storage_.Keep(*here), Access::kWrite, min_ts_);
@@ -64,7 +66,7 @@ class SpecBuilder {
     if (r.split) Latch(WholeRange(), Access::kWrite, {});
   }
   void Add(const HeartbeatTxnRequest&) {
-    if (storage_.txn) AddRecord(storage_.txn->meta);
+    if (spec_.txn) AddRecord(*spec_.txn);
   }
   void Add(const PushTxnRequest& r) { AddRecord(r.pushee); }
   void Add(const ResolveIntentRequest& r) { Latch(storage_.Keep(r.span), Access::kWrite, r.txn.min_ts); }
@@ -75,12 +77,10 @@ class SpecBuilder {
   template <class Admin>
   void Add(const Admin&) {}
 
-  AdmissionSpec Take() {
-    if (!last_.empty()) {
-      const std::string_view end = storage_.Copy(std::string(last_) + '\0');
-      Latch(SpanRef(first_, end), Access::kWrite, write_ts_);
-    }
-    return std::move(spec_);
+  void Finish() {
+    if (last_.empty()) return;
+    const std::string_view end = storage_.Copy(std::string(last_) + '\0');
+    Latch(SpanRef(first_, end), Access::kWrite, write_ts_);
   }
 
  private:
@@ -92,7 +92,7 @@ class SpecBuilder {
     } else {
       Latch(span, Access::kRead, visible_limit_);
     }
-    if (header_.wait == WaitPolicy::kReadCommitted && !storage_.txn) return;
+    if (header_.wait == WaitPolicy::kReadCommitted && !spec_.txn) return;
     spec_.locks.push_back({span, locks ? strength : LockStrength::kNone});
   }
   void AddWrite(SpanRef key) {
@@ -113,6 +113,7 @@ class SpecBuilder {
     return SpanRef(start, storage_.Copy(descriptor_.end));
   }
 
+  AdmissionSpec& spec_;
   RequestStorage& storage_;
   const BatchHeader& header_;
   const RangeDescriptor& descriptor_;
@@ -120,16 +121,27 @@ class SpecBuilder {
   const KeyLatches key_latches_;
   std::string_view first_;  // of the keys written, under KeyLatches::kOne
   std::string_view last_;
-  AdmissionSpec spec_;
   Timestamp write_ts_;
   Timestamp min_ts_;
   Timestamp visible_limit_;  // reads take notice of writes up to here: their uncertainty limit
 };
 
+AdmissionSpec SpecOf(RequestStorage& storage, const BatchRequest& batch, Timestamp ts,
+                     const RangeDescriptor& descriptor, EndTxnLatches end_latches) {
+  AdmissionSpec spec;
+  SpecBuilder builder(spec, storage, batch, ts, descriptor, end_latches);
+  for (const auto& request : batch.requests) {
+    std::visit([&](const auto& r) { builder.Add(r); }, request);
+  }
+  builder.Finish();
+  return spec;
+}
+
 }  // namespace
 
-RequestStorage::RequestStorage(const BatchRequest& batch) : copies(false), txn(batch.header.txn) {
-  for (const auto& request : batch.requests) copies = copies || IsWrite(request);
+RequestStorage::RequestStorage(const BatchRequest& batch)
+    : copies(std::any_of(batch.requests.begin(), batch.requests.end(), IsWrite)) {
+  if (copies && batch.header.txn) txn = batch.header.txn->meta;
 }
 
 std::string_view RequestStorage::Keep(std::string_view bytes) {
@@ -151,23 +163,13 @@ std::string_view RequestStorage::Copy(std::string_view bytes) {
   return copy;
 }
 
+PendingRequest::PendingRequest(const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor,
+                               EndTxnLatches end_latches)
+    : RequestStorage(batch), Admission(SpecOf(*this, batch, ts, descriptor, end_latches)) {}
+
 std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
                                                   const RangeDescriptor& descriptor, EndTxnLatches end_latches) {
-  // The spec points into the storage, whose parts stay where they are on the heap; the transaction moves with
-  // the object and is pointed to anew below.
-  RequestStorage storage(batch);
-  SpecBuilder builder(storage, batch, ts, descriptor, end_latches);
-  for (const auto& request : batch.requests) {
-    std::visit([&](const auto& r) { builder.Add(r); }, request);
-  }
-  AdmissionSpec spec = builder.Take();
-  auto txn = std::make_unique<TxnMeta>();
-  if (storage.txn) {
-    *txn = storage.txn->meta;
-    spec.txn = txn.get();
-    storage.txn_meta = std::move(txn);
-  }
-  return std::make_shared<PendingRequest>(std::move(storage), std::move(spec));
+  return std::make_shared<PendingRequest>(batch, ts, descriptor, end_latches);
 }
 
 }  // namespace orrery::kv

@@ -17,6 +17,8 @@ namespace orrery::kv {
 // later than the caller waits), so it keeps copies of its keys.
 struct RequestStorage {
   explicit RequestStorage(const BatchRequest& batch);
+  RequestStorage(const RequestStorage&) = delete;
+  RequestStorage& operator=(const RequestStorage&) = delete;
   // A view that lives as long as this; copies if the batch writes.
   std::string_view Keep(std::string_view bytes);
   SpanRef Keep(const Span& span) { return span.is_point() ? SpanRef(Keep(span.start)) : SpanRef(Keep(span.start), Keep(span.end)); }
@@ -25,18 +27,23 @@ struct RequestStorage {
   std::string_view Copy(std::string_view bytes);
 
   bool copies;
-  std::optional<Transaction> txn;
-  std::unique_ptr<TxnMeta> txn_meta;  // what the spec points to: stays where it is when this moves
+  std::optional<TxnMeta> txn;  // a copy, if the batch writes in a transaction
   std::vector<std::unique_ptr<char[]>> blocks;  // of copies
   size_t block_left = 0;                        // at the end of the last block
   char* block_at = nullptr;
 };
 
+// How the keys that an EndTxn resolves are isolated.
+enum class EndTxnLatches : uint8_t {
+  kOwn,        // by latches of their own
+  kAsWritten,  // by those of the batch's writes: it is the whole transaction (eval::IsOnePhase)
+};
+
 // Guarded by the replica's mutex, but for construction and the storage.
 class PendingRequest final : public RequestStorage, public Admission, public std::enable_shared_from_this<PendingRequest> {
  public:
-  PendingRequest(RequestStorage storage, AdmissionSpec spec)
-      : RequestStorage(std::move(storage)), Admission(std::move(spec)) {}
+  // As NewPendingRequest, which makes them: others hold it by shared pointers.
+  PendingRequest(const BatchRequest& batch, Timestamp ts, const RangeDescriptor& descriptor, EndTxnLatches end_latches);
   ~PendingRequest() = default;
 
   bool woken = false;
@@ -71,12 +78,8 @@ class ToWake {
   absl::InlinedVector<std::shared_ptr<PendingRequest>, 4> requests_;
 };
 
-// How the keys that an EndTxn resolves are isolated.
-enum class EndTxnLatches : uint8_t {
-  kOwn,        // by latches of their own
-  kAsWritten,  // by those of the batch's writes: it is the whole transaction (eval::IsOnePhase)
-};
-// The spans that the batch isolates and locks. `ts`: the timestamp chosen for a batch without transaction.
+// The spans that the batch isolates and locks. `ts`: the timestamp chosen for a batch without transaction. The batch
+// outlives what does not write: that points into it.
 std::shared_ptr<PendingRequest> NewPendingRequest(const BatchRequest& batch, Timestamp ts,
                                                   const RangeDescriptor& descriptor,
                                                   EndTxnLatches end_latches = EndTxnLatches::kOwn);
@@ -92,10 +95,7 @@ struct Proposal {
   Command command;
   std::shared_ptr<PendingRequest> request;  // null: of the replica itself
   TxnMeta txn;                              // the evaluating transaction; id empty: none
-  std::vector<eval::AcquiredLock> acquired;
-  std::vector<eval::ResolvedSpan> resolved;
-  std::vector<eval::MarkToLeave> marks;
-  std::optional<TxnRecord> record;
+  eval::LocalEffects local;
   std::unique_ptr<storage::PreparedLoad> load;  // of the command's rows, if they are to be ingested here
   Status status;                            // set before `waiter.done`
   Waiter waiter;

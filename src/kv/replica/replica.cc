@@ -4,6 +4,7 @@
 
 #include "kv/replica/local_keys.h"
 #include "orrery/base/hash.h"
+#include "orrery/kv/api/key_span.h"
 #include "orrery/storage/load.h"
 
 namespace orrery::kv {
@@ -351,8 +352,7 @@ Status Replica::CheckRouting(const BatchRequest& batch) const {
   if (retired_ || !descriptor_) return ToStatus(KvError{RangeNotFoundError{range_}, std::nullopt});
   for (const auto& request : batch.requests) {
     if (const auto* gc = std::get_if<GcRequest>(&request); gc && gc->keys.empty()) continue;
-    const Span span = SpanOf(request, batch.header);
-    if (!descriptor_->ContainsSpan(span)) {
+    if (!Contains(*descriptor_, KeySpanOf(request, batch.header))) {
       return ToStatus(KvError{RangeKeyMismatchError{{*descriptor_}}, std::nullopt});
     }
   }
@@ -548,7 +548,11 @@ void Replica::FillResponse(const BatchRequest& batch, const Attempt& attempt, ev
                            BatchResponse& response) {
   response.responses = std::move(e.responses);
   if (batch.header.txn) {
-    response.txn = e.txn_out ? *e.txn_out : *batch.header.txn;
+    if (e.txn_out) {
+      response.txn = std::move(*e.txn_out);
+    } else {
+      response.txn = *batch.header.txn;
+    }
     response.txn->read_ts.Forward(attempt.read_ts);
     response.txn->meta.write_ts.Forward(attempt.txn.write_ts);
     response.txn->meta.sequence = batch.header.txn->meta.sequence;
@@ -564,10 +568,7 @@ namespace {
 
 std::shared_ptr<Proposal> NewProposal(eval::Evaluation& e) {
   auto proposal = std::make_shared<Proposal>();
-  proposal->acquired = std::move(e.acquired);
-  proposal->resolved = std::move(e.resolved);
-  proposal->marks = std::move(e.marks);
-  proposal->record = std::move(e.record);
+  proposal->local = std::move(e.local);
   if (e.txn) proposal->txn = *e.txn;
   return proposal;
 }
@@ -584,51 +585,47 @@ Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, size_t
 
 }  // namespace
 
-// Locks and marks become known to later requests while the latches are still held.
 void Replica::ApplyLocalEffects(Proposal& proposal, ToWake& to_wake) {
+  ApplyLocalEffects(proposal.local, proposal.txn, proposal.request.get(), to_wake);
+}
+
+// Locks and marks become known to later requests while the latches are still held.
+void Replica::ApplyLocalEffects(const eval::LocalEffects& effects, const TxnMeta& txn, PendingRequest* request,
+                                ToWake& to_wake) {
   Woken woken;
-  for (const auto& lock : proposal.acquired) {
-    concurrency_.OnLockAcquired(proposal.txn, lock.key, lock.strength, lock.durability);
+  for (const auto& lock : effects.acquired) {
+    concurrency_.OnLockAcquired(txn, lock.key, lock.strength, lock.durability);
   }
-  for (const auto& mark : proposal.marks) {
+  for (const auto& mark : effects.marks) {
     if (mark.change.kind == RecordMarkChange::Kind::kFinished) {
       reads_.MarkFinished(mark.txn_id, mark.change.outcome, mark.change.ts, mark.min_ts);
     } else {
       reads_.MarkPushed(mark.txn_id, mark.change.ts, mark.min_ts);
     }
   }
-  for (const auto& resolved : proposal.resolved) {
+  for (const auto& resolved : effects.resolved) {
     concurrency_.OnLockUpdated(resolved.txn, resolved.status, SpanRef(resolved.span), woken);
   }
-  if (proposal.record) {
-    concurrency_.OnTxnRecord(*proposal.record, woken);
-    WakePushers(pushes_.OnRecord(*proposal.record));
+  if (effects.record) {
+    concurrency_.OnTxnRecord(*effects.record, woken);
+    WakePushers(pushes_.OnRecord(*effects.record));
   }
-  if (proposal.request) concurrency_.Finish(*proposal.request, woken);
+  if (request) concurrency_.Finish(*request, woken);
   to_wake.Add(woken);
 }
 
 Status Replica::FinishRead(const BatchRequest& batch, Attempt& attempt, eval::Evaluation& e,
                            BatchResponse& response) {
   const auto* push = batch.requests.empty() ? nullptr : std::get_if<PushTxnRequest>(&batch.requests.back());
-  std::optional<ToWake> to_wake(std::in_place);
-  if (e.acquired.empty() && e.resolved.empty() && e.marks.empty() && !e.record && !push) {  // nearly always
-    MutexLock lock(mutex_);
-    RememberReads(batch, attempt, e.responses);
-    Woken woken;
-    concurrency_.Finish(*attempt.request, woken);
-    to_wake->Add(woken);
-  } else {
-    auto proposal = NewProposal(e);
-    proposal->request = attempt.request;
+  {
+    ToWake to_wake;
     MutexLock lock(mutex_);
     RememberReads(batch, attempt, e.responses);
     if (push) {
       std::get<PushTxnResponse>(e.responses.back()).waiters = pushes_.Edges(push->pushee.id);
     }
-    ApplyLocalEffects(*proposal, *to_wake);
+    ApplyLocalEffects(e.local, attempt.txn, attempt.request.get(), to_wake);
   }
-  to_wake.reset();
   NudgeHandOver();
   // T27, B52: only an answer that leaves within the lease is one.
   RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));
@@ -655,7 +652,7 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   if (command.split) command.right_read_bound = host_.clock().Now();
   if (attempt.part && attempt.part->record == CommitPart::Record::kElsewhere) {
     // Here, too, its locks in memory go with the commit.
-    proposal->record = TxnRecord{*e.txn, TxnStatus::kCommitted, e.view.now, attempt.part->lock_spans,
+    proposal->local.record = TxnRecord{*e.txn, TxnStatus::kCommitted, e.view.now, attempt.part->lock_spans,
                                  batch.header.txn->ignored};
   }
   Status possible = effects.bytes().size() > host_.limits().command_bytes_max
@@ -719,7 +716,7 @@ Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord&
       const EraseResult erased = EraseRecord(**now);
       eval::StageRecordChange(overlay, record.meta, erased.change);
       if (erased.mark.kind != RecordMarkChange::Kind::kNone) {
-        proposal->marks.push_back({record.meta.id, record.meta.min_ts, erased.mark});
+        proposal->local.marks.push_back({record.meta.id, record.meta.min_ts, erased.mark});
       }
     }
   }

@@ -144,6 +144,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status CheckSpaceFor(const BatchRequest& batch) const;
   void FillResponse(const BatchRequest& batch, const Attempt& attempt, eval::Evaluation& e, BatchResponse& response);
   void ApplyLocalEffects(Proposal& proposal, ToWake& to_wake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ApplyLocalEffects(const eval::LocalEffects& effects, const TxnMeta& txn, PendingRequest* request,
+                         ToWake& to_wake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // replica_wait.cc: waiting for latches, locks and other transactions.
   Status Admit(const runtime::Context& context, PendingRequest& request,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "kv/client/span_set.h"
 #include "orrery/kv/client/loader.h"
 #include "unit/kv_client/mini_server.h"
@@ -706,6 +708,37 @@ TEST(SpanSetTest, NeverForgets) {
       EXPECT_TRUE(covered) << span.start << " with " << budget;
     }
     for (size_t i = 1; i < spans.size(); ++i) EXPECT_LT(spans[i - 1].start, spans[i].start);
+  }
+}
+
+// As long as they fit: no key more, none less, and no span into another.
+TEST(SpanSetTest, NormalisedSpansHoldTheSameKeys) {
+  const auto key_of = [](int n) { return std::string(1, char('a' + n)); };
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    SpanSet set(1 << 20);
+    std::vector<Span> added;
+    for (size_t n = random() % 8; n > 0; --n) {
+      const int from = int(random() % 10);
+      Span span{key_of(from), ""};
+      if (random() % 2 == 0) span.end = key_of(from + 1 + int(random() % 4));
+      set.Add(span.start, span.end);
+      added.push_back(span);
+    }
+    const auto covered = [](const std::vector<Span>& spans, const std::string& key) {
+      return std::any_of(spans.begin(), spans.end(), [&](const Span& span) { return span.Contains(key); });
+    };
+    const std::vector<Span> spans = set.Normalised();
+    for (int n = 0; n < 15; ++n) {
+      for (const std::string& key : {key_of(n), key_of(n) + '\0', key_of(n) + "x"}) {
+        EXPECT_EQ(covered(spans, key), covered(added, key)) << key;
+      }
+    }
+    for (size_t i = 1; i < spans.size(); ++i) {
+      EXPECT_FALSE(spans[i - 1].Overlaps(spans[i]));
+      EXPECT_LT(spans[i - 1].start, spans[i].start);
+    }
   }
 }
 

@@ -80,6 +80,8 @@ class LockTable {
     std::vector<SequenceRange> ignored;
   };
 
+  using Keys = absl::btree_map<std::string, std::unique_ptr<KeyLocks>, std::less<>>;
+
   KeyLocks& At(std::string_view key);
   KeyLocks* Find(std::string_view key) const;
   // What keeps `request` from `key` at this moment: a lock, or an earlier claim. Changes nothing.
@@ -96,7 +98,7 @@ class LockTable {
   const KnownRecord* Known(const TxnMeta& txn) const;
 
   const size_t known_records_max_;
-  absl::btree_map<std::string, std::unique_ptr<KeyLocks>, std::less<>> keys_;
+  Keys keys_;
   // Results of pushes, oldest forgotten first: a finished transaction's state never changes again.
   absl::flat_hash_map<std::string, KnownRecord> known_;
   std::vector<std::string> known_order_;

@@ -94,10 +94,18 @@ class TimestampCache {
   // A step function over the key space: a boundary's mark holds up to the next boundary.
   using Steps = absl::btree_map<std::string, ReadMark, std::less<>>;
 
+  // A ReadMark as a view into the cache.
+  struct MarkView {
+    Timestamp ts;
+    std::string_view txn_id;
+    void Add(const ReadMark& mark);
+  };
+
   static void Merge(ReadMark& into, Timestamp ts, std::string_view txn_id);
+  MarkView MaxOf(SpanRef span) const;
   void AddSpan(SpanRef span, Timestamp ts, std::string_view txn_id);
   Mark& MarkOf(std::string_view txn_id, Timestamp min_ts);
-  void MaxOverSteps(const Steps& steps, SpanRef span, ReadMark& max) const;
+  void MaxOverSteps(const Steps& steps, SpanRef span, MarkView& max) const;
 
   TimestampCacheOptions options_;
   Timestamp keys_low_water_;

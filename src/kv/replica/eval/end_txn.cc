@@ -45,7 +45,7 @@ StatusOr<LocksLeft> ResolveHere(Evaluation& e, const EndTxnRequest& request, Txn
       left = true;
       done.end = result.resume->first;
     }
-    e.resolved.push_back({meta, status, std::move(done)});
+    e.local.resolved.push_back({meta, status, std::move(done)});
   }
   return left ? LocksLeft::kSome : LocksLeft::kNone;
 }
@@ -79,7 +79,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   Transaction txn = *e.header.txn;
   txn.meta = *e.txn;
   if (e.view.planted != PlantedBug::kNone) PlantIn(e, record, mark, txn);
-  EndTxnResult result = EndTxn(record, mark, txn, request, LocksLeft::kSome);
+  EndTxnResult result = EndTxn(record, mark, txn, request, e.one_phase ? LocksLeft::kNone : LocksLeft::kSome);
   if (result.error) return ToStatus(*result.error);
   if (result.status == TxnStatus::kCommitted) RETURN_IF_ERROR(CheckTriggers(*e.view.range, request));
   bool all_resolved = e.one_phase;
@@ -88,13 +88,10 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
     ASSIGN_OR_RETURN(const LocksLeft left, ResolveHere(e, request, result.status, ts));
     all_resolved = left == LocksLeft::kNone;
     if (all_resolved) result = EndTxn(record, mark, txn, request, left);
-  } else {
+  } else if (result.status != TxnStatus::kCommitted || result.commit_ts != e.txn->write_ts) {
     // Somebody pushed the record to be: the versions stand at another timestamp by now.
-    if (result.status != TxnStatus::kCommitted || result.commit_ts != e.txn->write_ts) {
-      e.one_phase_failed = true;
-      return AbortedError("one-phase commit is not possible");
-    }
-    result = EndTxn(record, mark, txn, request, LocksLeft::kNone);
+    e.one_phase_failed = true;
+    return AbortedError("one-phase commit is not possible");
   }
   StageRecordChange(e.overlay, *e.txn, result.change);
   LeaveMark(e, *e.txn, result.mark);
@@ -102,7 +99,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const EndTxnRequest& request) {
   txn.read_ts = e.header.txn->read_ts;
   txn.status = result.status;
   if (result.status == TxnStatus::kCommitted) txn.meta.write_ts = result.commit_ts;
-  e.record = TxnRecord{txn.meta, txn.status, e.view.now, request.lock_spans, txn.ignored};
+  e.local.record = TxnRecord{txn.meta, txn.status, e.view.now, request.lock_spans, txn.ignored};
   e.txn_out = std::move(txn);
   EndTxnResponse response;
   response.commit_ts = result.commit_ts;

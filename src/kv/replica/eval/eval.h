@@ -38,6 +38,15 @@ struct MarkToLeave {
   RecordMarkChange change;
 };
 
+// What an evaluation changes in the leaseholder's memory. Its lock table, timestamp cache and waiting pushes learn of it
+// while the latches are held: of what is written once the command is applied, of all else when the evaluation ends.
+struct LocalEffects {
+  std::vector<AcquiredLock> acquired;
+  std::vector<ResolvedSpan> resolved;
+  std::vector<MarkToLeave> marks;
+  std::optional<TxnRecord> record;   // changed: waiters are told
+};
+
 // What the range knows beside its data. Callbacks take the range's mutex.
 struct RangeView {
   std::shared_ptr<const RangeDescriptor> range;
@@ -65,10 +74,7 @@ struct Evaluation {
 
   std::vector<Response> responses;
   storage::MvccStats stats;
-  std::vector<AcquiredLock> acquired;
-  std::vector<ResolvedSpan> resolved;
-  std::vector<MarkToLeave> marks;
-  std::optional<TxnRecord> record;   // changed: waiters are told
+  LocalEffects local;
   std::optional<Transaction> txn_out;
   std::optional<SplitTrigger> split;
   std::optional<ChangeReplicasTrigger> change_replicas;

@@ -39,7 +39,7 @@ void Evaluation::NoteWritten(const storage::MvccWriteResult& result, std::string
   write_ts.Forward(result.written_ts);
   if (!txn) return;
   txn->write_ts.Forward(result.written_ts);
-  if (!one_phase) acquired.push_back({std::string(key), LockStrength::kIntent, LockDurability::kReplicated});
+  if (!one_phase) local.acquired.push_back({std::string(key), LockStrength::kIntent, LockDurability::kReplicated});
 }
 
 Status EvaluateBatch(Evaluation& e, const BatchRequest& batch, size_t& failed_index) {
@@ -71,6 +71,7 @@ bool IsOnePhase(const BatchRequest& batch) {
   const auto* end = std::get_if<EndTxnRequest>(&batch.requests.back());
   if (!end || end->outcome != TxnStatus::kCommitted || end->split || end->change_replicas) return false;
   std::vector<std::string_view> written;
+  written.reserve(batch.requests.size());
   const InsertManyRequest* many = nullptr;
   for (size_t i = 0; i + 1 < batch.requests.size(); ++i) {
     const Request& request = batch.requests[i];
@@ -174,6 +175,7 @@ StatusOr<std::optional<TxnRecord>> ReadTxnRecord(const storage::Reader& reader, 
 }
 
 void StageRecordChange(storage::OverlayBatch& batch, const TxnMeta& txn, const RecordChange& change) {
+  if (change.kind == RecordChange::Kind::kNone) return;  // nearly always
   const std::string key = local_keys::TxnRecordKey(txn.anchor_key, txn.id);
   switch (change.kind) {
     case RecordChange::Kind::kNone: break;
@@ -186,7 +188,7 @@ void StageRecordChange(storage::OverlayBatch& batch, const TxnMeta& txn, const R
 
 void LeaveMark(Evaluation& e, const TxnMeta& txn, const RecordMarkChange& change) {
   if (change.kind == RecordMarkChange::Kind::kNone) return;
-  e.marks.push_back({txn.id, txn.min_ts, change});
+  e.local.marks.push_back({txn.id, txn.min_ts, change});
 }
 
 std::optional<Span> Clip(const Span& span, const RangeDescriptor& descriptor) {

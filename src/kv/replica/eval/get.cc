@@ -15,7 +15,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const GetRequest& request) {
     if (request.durability == LockDurability::kReplicated) {
       RETURN_IF_ERROR(storage::MvccAcquireLock(e.overlay, request.key, request.lock, *e.txn, &e.stats));
     }
-    e.acquired.push_back({request.key, request.lock, request.durability});
+    e.local.acquired.push_back({request.key, request.lock, request.durability});
   }
   GetResponse response;
   if (value) response.value = std::move(value->value);

@@ -48,7 +48,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const InsertManyRequest& request) {
   e.txn->write_ts.Forward(result->written_ts);
   if (e.one_phase) return Response(EmptyResponse{});
   for (auto row = request.rows.Begin(); row.Next();) {
-    e.acquired.push_back({std::string(row.key()), LockStrength::kIntent, LockDurability::kReplicated});
+    e.local.acquired.push_back({std::string(row.key()), LockStrength::kIntent, LockDurability::kReplicated});
   }
   return Response(EmptyResponse{});
 }

@@ -13,7 +13,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const PushTxnRequest& request) {
   StageRecordChange(e.overlay, request.pushee, result.change);
   LeaveMark(e, request.pushee, result.mark);
   if (result.change.kind != RecordChange::Kind::kNone || result.mark.kind != RecordMarkChange::Kind::kNone) {
-    e.record = result.pushee;
+    e.local.record = result.pushee;
   }
   return Response(std::move(response));
 }

@@ -19,7 +19,7 @@ StatusOr<Response> Evaluate(Evaluation& e, const ResolveIntentRequest& request) 
     response.resume = Span{result.resume->first, result.resume->second};
     done.end = result.resume->first;
   }
-  e.resolved.push_back({request.txn, request.status, std::move(done)});
+  e.local.resolved.push_back({request.txn, request.status, std::move(done)});
   return Response(std::move(response));
 }
 

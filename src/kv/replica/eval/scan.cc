@@ -12,7 +12,7 @@ Status LockRows(Evaluation& e, const ScanRequest& request, KvBlock& rows) {
     if (request.durability == LockDurability::kReplicated) {
       RETURN_IF_ERROR(storage::MvccAcquireLock(e.overlay, row.key(), request.lock, *e.txn, &e.stats));
     }
-    e.acquired.push_back({std::string(row.key()), request.lock, request.durability});
+    e.local.acquired.push_back({std::string(row.key()), request.lock, request.durability});
     if (skip) kept.Append(row.key(), row.value());
   }
   if (skip) rows = std::move(kept);
