@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "sql/catalog/catalog_impl.h"
 
 namespace orrery::sql {
@@ -23,7 +24,9 @@ class CatalogTxnImpl final : public CatalogTxn {
   std::vector<std::string> SearchPath() const override;
 
   void SetTxn(kv::Txn* txn) override { txn_ = txn; }
-  void SetSearchPath(std::vector<std::string> schemas) override { search_path_ = std::move(schemas); }
+  void SetSearchPath(const std::vector<std::string>& schemas) override {
+    if (search_path_ != schemas) search_path_ = schemas;  // it comes with each statement
+  }
   bool Use(const std::vector<TableUse>& uses) override;
   Status RunDdl(const runtime::Context& context, const DdlCommand& command, DdlResult& result) override;
   bool has_changes() const override { return !changes_.empty(); }
@@ -81,7 +84,7 @@ class CatalogTxnImpl final : public CatalogTxn {
   CatalogImpl& catalog_;
   kv::Txn* txn_ = nullptr;
   std::vector<std::string> search_path_{"public"};
-  std::vector<std::shared_ptr<TableLease>> pins_;
+  absl::InlinedVector<std::shared_ptr<TableLease>, 4> pins_;
   std::vector<Change> changes_;
   std::vector<std::pair<DescriptorId, Timestamp>> drained_;  // tables this transaction has for itself
 };

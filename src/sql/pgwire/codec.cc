@@ -51,14 +51,14 @@ StatusOr<std::optional<std::string_view>> MessageReader::NextStartup() {
   return std::optional<std::string_view>(body);
 }
 
-StatusOr<size_t> MessageReader::LimitOf(char type) const {
+size_t MessageReader::LimitOf(char type) const {
   switch (type) {
     case 'Q': case 'P': case 'B': case 'F': case 'd':
-      return size_t{kLargeMessageMax};
+      return kLargeMessageMax;
     case 'E': case 'D': case 'C': case 'S': case 'H': case 'X': case 'c': case 'f': case 'p':
       return limits_.small_message_bytes_max;
     default:
-      return ProtocolError("invalid frontend message type " + std::to_string(uint8_t(type)));
+      return 0;
   }
 }
 
@@ -69,7 +69,8 @@ StatusOr<std::optional<MessageReader::Message>> MessageReader::Next() {
   }
   if (buffered_bytes() == 0) return std::optional<Message>();
   char type = buffer_[position_];
-  ASSIGN_OR_RETURN(size_t hard_limit, LimitOf(type));
+  const size_t hard_limit = LimitOf(type);
+  if (hard_limit == 0) return ProtocolError("invalid frontend message type " + std::to_string(uint8_t(type)));
   if (buffered_bytes() < kHeaderBytes) return std::optional<Message>();
   uint32_t length = LoadUint32(buffer_.data() + position_ + 1);
   if (length < 4 || length > hard_limit) return ProtocolError("invalid message length");

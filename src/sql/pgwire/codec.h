@@ -51,7 +51,7 @@ class MessageReader {
   }
 
  private:
-  StatusOr<size_t> LimitOf(char type) const;
+  size_t LimitOf(char type) const;  // 0: no such message
 
   ConnectionLimits limits_;
   std::string buffer_;

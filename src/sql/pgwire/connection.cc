@@ -83,6 +83,7 @@ class Connection::Impl {
   Status HandleParse(const runtime::Context& context, std::string_view body);
   Status HandleBind(const runtime::Context& context, std::string_view body);
   Status HandleDescribe(const runtime::Context& context, std::string_view body);
+  void AppendColumns(const StatementDescription& description, const FormatCodes& formats);
   Status HandleExecute(const runtime::Context& context, std::string_view body);
   Status HandleClose(std::string_view body);
   void HandleSync(const runtime::Context& context);
@@ -353,21 +354,23 @@ Status Connection::Impl::HandleDescribe(const runtime::Context& context, std::st
     return message.status();
   }
   FormatCodes formats;
-  StatusOr<StatementDescription> description = InternalError("not described");
   if (message->kind == 'S') {
-    description = session_->DescribeStatement(context, message->name);
-    if (!description.ok()) return description.status();
-    AppendParameterDescription(output_, description->parameters);
+    ASSIGN_OR_RETURN(const StatementDescription statement, session_->DescribeStatement(context, message->name));
+    AppendParameterDescription(output_, statement.parameters);
+    AppendColumns(statement, formats);
   } else {
-    description = session_->DescribePortal(context, message->name, formats);
-    if (!description.ok()) return description.status();
+    ASSIGN_OR_RETURN(const StatementDescription portal, session_->DescribePortal(context, message->name, formats));
+    AppendColumns(portal, formats);
   }
-  if (description->returns_rows) {
-    AppendRowDescription(output_, description->columns, formats);
+  return OkStatus();
+}
+
+void Connection::Impl::AppendColumns(const StatementDescription& description, const FormatCodes& formats) {
+  if (description.returns_rows) {
+    AppendRowDescription(output_, description.columns, formats);
   } else {
     AppendEmptyMessage(output_, 'n');
   }
-  return OkStatus();
 }
 
 Status Connection::Impl::HandleExecute(const runtime::Context& context, std::string_view body) {

@@ -144,7 +144,7 @@ Status Session::Bind(const runtime::Context&, std::string_view portal, std::stri
     auto it = statements_.find(statement);
     if (it == statements_.end()) return NoStatement(statement);
     if (it->second.compiled->parsed) RETURN_IF_ERROR(CheckNotFailed(it->second.compiled->parsed->node));
-    ASSIGN_OR_RETURN(it->second.compiled, Revalidate(it->second.compiled, it->second.declared));
+    RETURN_IF_ERROR(Revalidate(it->second.compiled, it->second.declared));
     const CompiledStatement& compiled = *it->second.compiled;
     if (parameters.values.size() != compiled.parameter_types.size()) {
       return {Code::kInvalidArgument, "08P01",
@@ -195,9 +195,7 @@ StatusOr<StatementDescription> Session::DescribeStatement(const runtime::Context
       !it->second.compiled->result.empty()) {
     RETURN_IF_ERROR(scope.Finish(CheckNotFailed(it->second.compiled->parsed->node)));
   }
-  auto compiled = Revalidate(it->second.compiled, it->second.declared);
-  if (!compiled.ok()) return scope.Finish(compiled.status());
-  it->second.compiled = *compiled;
+  RETURN_IF_ERROR(scope.Finish(Revalidate(it->second.compiled, it->second.declared)));
   StatementDescription description;
   for (Type type : it->second.compiled->parameter_types) description.parameters.push_back(type.oid);
   description.columns = it->second.compiled->result;

@@ -134,7 +134,8 @@ class Session final : public ClientSession, private SessionInfo, private Volatil
   StatusOr<CompiledStatementPtr> CompileParsed(std::shared_ptr<const ParsedStatement> parsed, std::string_view text,
                                                std::span<const Oid> declared);
   StatusOr<CompiledStatementPtr> CompileText(std::string_view text, std::span<const Oid> declared);
-  StatusOr<CompiledStatementPtr> Revalidate(const CompiledStatementPtr& compiled, std::span<const Oid> declared);
+  // Puts a statement in its place whose tables are those of now, if they have changed.
+  Status Revalidate(CompiledStatementPtr& compiled, std::span<const Oid> declared);
   Status CheckNotFailed(const ParsedNode& node) const;
   PlanKey KeyOf(std::string_view text, std::span<const Oid> declared) const;
   std::vector<ResultColumn> UtilityColumns(const ParsedNode& node) const;

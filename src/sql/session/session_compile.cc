@@ -102,16 +102,16 @@ StatusOr<CompiledStatementPtr> Session::CompileParsed(std::shared_ptr<const Pars
   return CompiledStatementPtr(compiled);
 }
 
-StatusOr<CompiledStatementPtr> Session::Revalidate(const CompiledStatementPtr& compiled,
-                                                   std::span<const Oid> declared) {
-  if (compiled->parsed == nullptr || compiled->uses.empty() || Catalog().Use(compiled->uses)) return compiled;
+Status Session::Revalidate(CompiledStatementPtr& compiled, std::span<const Oid> declared) {
+  if (compiled->parsed == nullptr || compiled->uses.empty() || Catalog().Use(compiled->uses)) return OkStatus();
   ASSIGN_OR_RETURN(CompiledStatementPtr fresh, CompileParsed(compiled->parsed, compiled->text, declared));
   bool same = fresh->result.size() == compiled->result.size();
   for (size_t i = 0; same && i < fresh->result.size(); ++i) {
     same = fresh->result[i].type == compiled->result[i].type && fresh->result[i].name == compiled->result[i].name;
   }
   if (!same) return Status(Code::kUnimplemented, "0A000", "cached plan must not change result type");
-  return fresh;
+  compiled = std::move(fresh);
+  return OkStatus();
 }
 
 std::vector<ResultColumn> Session::UtilityColumns(const ParsedNode& node) const {

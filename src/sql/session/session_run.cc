@@ -1,5 +1,7 @@
 // Running compiled statements: the transaction they run in, the restarts nobody needs to see, the results.
+#include <charconv>
 #include <cstdio>
+#include <limits>
 
 #include "orrery/kv/api/errors.h"
 #include "orrery/sql/exec/kv_errors.h"
@@ -146,8 +148,9 @@ Status Session::CheckWritable(const PhysicalPlan& plan) const {
 
 std::string Session::CommandTag(const CompiledStatement& compiled, uint64_t rows) const {
   std::string tag(compiled.command);
-  if (tag == "INSERT") return "INSERT 0 " + std::to_string(rows);
-  return tag + " " + std::to_string(rows);
+  tag += tag == "INSERT" ? " 0 " : " ";
+  char digits[std::numeric_limits<uint64_t>::digits10 + 1];
+  return tag.append(digits, std::to_chars(digits, std::end(digits), rows).ptr);
 }
 
 // T24, B40: a retry error restarts the statement (READ COMMITTED) or the transaction it is all of, as long as

@@ -301,7 +301,7 @@ StatusOr<Progress> Session::RunExecute(const ParsedExecute& node, const FormatCo
   if (it == statements_.end()) {
     return Status(Code::kNotFound, "26000", "prepared statement \"" + node.name + "\" does not exist");
   }
-  ASSIGN_OR_RETURN(it->second.compiled, Revalidate(it->second.compiled, it->second.declared));
+  RETURN_IF_ERROR(Revalidate(it->second.compiled, it->second.declared));
   CompiledStatementPtr compiled = it->second.compiled;
   if (node.arguments.size() != compiled->parameter_types.size()) {
     return Status(Code::kInvalidArgument, "42601",

@@ -52,7 +52,7 @@ class CatalogTxn : public CatalogReader {
   // The transaction that reads and changes go through once there are changes. Call when the SQL
   // transaction opens its Txn; before that, only leased or virtual tables are found without changes.
   virtual void SetTxn(kv::Txn* txn) = 0;
-  virtual void SetSearchPath(std::vector<std::string> schemas) = 0;
+  virtual void SetSearchPath(const std::vector<std::string>& schemas) = 0;
   // Re-use of a cached plan: true if every version is still the current one, and then pins them.
   virtual bool Use(const std::vector<TableUse>& uses) = 0;
   // Executes a schema change. Precondition: SetTxn.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "orrery/base/status_or.h"
 #include "orrery/runtime/context.h"
 #include "orrery/sql/exec/result.h"
@@ -33,7 +34,7 @@ struct ClientNotice {
 };
 
 // Format codes as Bind has them: none (all text), one (for all columns), or one a column.
-using FormatCodes = std::vector<int16_t>;
+using FormatCodes = absl::InlinedVector<int16_t, 8>;
 inline int16_t FormatOf(const FormatCodes& codes, size_t column) {
   return codes.empty() ? int16_t{0} : codes.size() == 1 ? codes[0] : codes[column];
 }
