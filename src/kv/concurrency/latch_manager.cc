@@ -1,6 +1,7 @@
 #include "orrery/kv/concurrency/latch_manager.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "orrery/base/assert.h"
 
@@ -24,7 +25,15 @@ bool LatchesConflict(const LatchSpan& a, const LatchSpan& b) {
 
 }  // namespace
 
+// A shorter key's head ends in zeros: different heads are in the order of their keys, equal ones say nothing.
+LatchManager::Start::Start(std::string_view k) : key(k), head(0) {
+  unsigned char bytes[8] = {};
+  std::memcpy(bytes, k.data(), std::min(k.size(), sizeof bytes));
+  for (const unsigned char byte : bytes) head = head << 8 | byte;
+}
+
 bool LatchManager::ByStart::operator()(const Admission::Latch* a, const Admission::Latch* b) const {
+  if (a->head != b->head) return a->head < b->head;
   if (int order = a->span->span.start.compare(b->span->span.start); order != 0) return order < 0;
   if (a->owner != b->owner) return a->owner->sequence() < b->owner->sequence();
   return a->span < b->span;  // both in one request's list of spans
@@ -42,9 +51,10 @@ bool LatchManager::Acquire(Admission& request) {
   ORRERY_ASSERT(request.latches_.empty(), "latches: acquired once before they are released");
   request.latches_.reserve(request.spec_.latches.size());  // they stay where they are: the others point to them
   for (const LatchSpan& latch : request.spec_.latches) {
-    const Admission::Latch& mine = request.latches_.emplace_back(Admission::Latch{&latch, &request});
     const SpanRef& span = latch.span;
-    auto at = points_.lower_bound(span.start);
+    const Start start(span.start);
+    const Admission::Latch& mine = request.latches_.emplace_back(Admission::Latch{&latch, &request, start.head});
+    auto at = points_.lower_bound(start);
     for (; at != points_.end() && span.Contains((*at)->span->span.start); ++at) Block(request, mine, **at);
     for (const Admission::Latch* other : spans_) {
       if (span.Overlaps(other->span->span)) Block(request, mine, *other);
@@ -60,7 +70,7 @@ bool LatchManager::Acquire(Admission& request) {
 
 bool LatchManager::WouldWait(std::string_view key, Timestamp ts) const {
   const LatchSpan read{SpanRef(key), Access::kRead, ts};
-  for (auto it = points_.lower_bound(key); it != points_.end() && (*it)->span->span.start == key; ++it) {
+  for (auto it = points_.lower_bound(Start(key)); it != points_.end() && (*it)->span->span.start == key; ++it) {
     if (LatchesConflict(read, *(*it)->span)) return true;
   }
   return std::any_of(spans_.begin(), spans_.end(), [&](const Admission::Latch* other) {

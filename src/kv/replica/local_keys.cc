@@ -9,11 +9,15 @@ constexpr char kByRange = 0x02;
 constexpr char kByKey = 0x03;
 
 void AppendBigEndian(std::string& out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(char(value >> shift));
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = char(value >> (8 * (7 - i)));
+  out.append(bytes, sizeof bytes);
 }
 
 std::string Join(std::string_view prefix, uint64_t id, std::string_view suffix = {}) {
-  std::string key(prefix);
+  std::string key;
+  key.reserve(prefix.size() + suffix.size() + 2 * sizeof id);  // room for what LogEntry appends
+  key.append(prefix);
   AppendBigEndian(key, id);
   key.append(suffix);
   return key;
@@ -49,13 +53,13 @@ std::string Membership(RangeId range) { return ByRange(range, "m"); }
 std::string RangePrefix(RangeId range) { return ByRange(range, ""); }
 std::string RangePrefixEnd(RangeId range) { return ByRange(range.Next(), ""); }
 
-std::string TxnRecordsStart(std::string_view key) {
-  std::string out(1, kByKey);
-  ordered::AppendBytes(out, key);
-  return out;
-}
+std::string TxnRecordsStart(std::string_view key) { return TxnRecordKey(key, {}); }
 std::string TxnRecordKey(std::string_view anchor, std::string_view txn_id) {
-  return TxnRecordsStart(anchor).append(txn_id);
+  std::string out;
+  out.reserve(1 + anchor.size() + 2 + txn_id.size());
+  out.push_back(kByKey);
+  ordered::AppendBytes(out, anchor);
+  return out.append(txn_id);
 }
 
 std::string HardState(RangeId range) { return Join("", range.value(), "h"); }

@@ -164,7 +164,7 @@ BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest&
   BatchResponse response;
   if (ReadAtOnce(batch, response)) return response;
   const Status status = Execute(context, batch, response);
-  if (!status.ok()) return Fail(status, batch);
+  if (!status.ok()) response = Fail(status, batch);
   return response;
 }
 

@@ -202,7 +202,11 @@ BatchResponse StoreImpl::Send(const runtime::Context& context, const BatchReques
     return response;
   }
   if (IsAdmin(request)) return SendAdmin(context, std::move(replica), request);
-  BatchResponse response = replica->Send(context, request);
+  return SendTo(*replica, context, request);
+}
+
+BatchResponse StoreImpl::SendTo(Replica& replica, const runtime::Context& context, const BatchRequest& request) {
+  BatchResponse response = replica.Send(context, request);
   if (response.error && !request.requests.empty()) {
     auto* mismatch = std::get_if<RangeKeyMismatchError>(&response.error->detail);
     if (mismatch) AddDescriptorOf(SpanOf(request.requests.front(), request.header).start, mismatch->descriptors);

@@ -114,6 +114,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   // admin.cc
   class AdminTxn;
   bool IsAdmin(const BatchRequest& request) const;
+  BatchResponse SendTo(Replica& replica, const runtime::Context& context, const BatchRequest& request);
   BatchResponse SendAdmin(const runtime::Context& context, ReplicaPtr replica, const BatchRequest& request);
   Status AdminSplit(const runtime::Context& context, const ReplicaPtr& replica, const std::string& key);
   Status AdminTransferLease(const runtime::Context& context, const ReplicaPtr& replica, NodeId target,

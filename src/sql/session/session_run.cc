@@ -1,6 +1,7 @@
 // Running compiled statements: the transaction they run in, the restarts nobody needs to see, the results.
 #include <charconv>
 #include <cstdio>
+#include <functional>
 #include <limits>
 
 #include "orrery/kv/api/errors.h"
@@ -238,7 +239,7 @@ Status Session::RunPlan(const CompiledStatement& compiled, std::span<const Datum
     }
     return status;
   }
-  return WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, [&](kv::Txn& txn) -> Status {
+  const auto run = [&](kv::Txn& txn) -> Status {
     if (!alone) return RunPlanOnce(compiled, parameters, Commit::kLater, &txn, sink, result);
     if (transaction_.catalog) txn.LimitCommit(transaction_.catalog->CommitDeadline());
     transaction_.commit_tried = true;
@@ -247,7 +248,8 @@ Status Session::RunPlan(const CompiledStatement& compiled, std::span<const Datum
     if (transaction_.catalog) transaction_.catalog->OnCommitted(context_);
     EndTransaction(true);
     return OkStatus();
-  });
+  };
+  return WithRetries(alone ? Commit::kWithStatement : Commit::kLater, &sink, std::cref(run));
 }
 
 // A portal in pieces: it goes on where it stopped, in the transaction it began in.

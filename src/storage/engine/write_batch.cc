@@ -28,6 +28,8 @@ bool ReadBytes(std::string_view& in, std::string_view& bytes) {
 }  // namespace
 
 void WriteBatch::AppendOp(OpKind kind, ColumnFamily cf, std::string_view key) {
+  constexpr size_t kFirstBytes = 256;  // a small transaction's, instead of growing from nothing
+  if (bytes_.capacity() < kFirstBytes) bytes_.reserve(kFirstBytes);
   bytes_.push_back(char(uint8_t(kind) << kKindShift | uint8_t(cf)));
   AppendBytes(bytes_, key);
   ++op_count_;

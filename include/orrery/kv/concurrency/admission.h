@@ -84,6 +84,7 @@ class Admission {
   struct Latch {
     const LatchSpan* span = nullptr;
     Admission* owner = nullptr;
+    uint64_t head = 0;  // the first bytes of the span's start as a number of the same order: it nearly always decides
   };
   enum class Stage : uint8_t { kNew, kWaitsForLatch, kHoldsLatches, kWaitsForLock, kFinished };
 

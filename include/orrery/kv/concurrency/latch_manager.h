@@ -26,11 +26,21 @@ class LatchManager {
   bool empty() const { return points_.empty() && spans_.empty(); }
 
  private:
+  // A key as latches are compared with it.
+  struct Start {
+    explicit Start(std::string_view k);
+    std::string_view key;
+    uint64_t head;  // as Admission::Latch's
+  };
   struct ByStart {
     using is_transparent = void;
     bool operator()(const Admission::Latch* a, const Admission::Latch* b) const;
-    bool operator()(const Admission::Latch* a, std::string_view b) const { return a->span->span.start < b; }
-    bool operator()(std::string_view a, const Admission::Latch* b) const { return a < b->span->span.start; }
+    bool operator()(const Admission::Latch* a, const Start& b) const {
+      return a->head != b.head ? a->head < b.head : a->span->span.start < b.key;
+    }
+    bool operator()(const Start& a, const Admission::Latch* b) const {
+      return a.head != b->head ? a.head < b->head : a.key < b->span->span.start;
+    }
   };
   static void Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other);
 
