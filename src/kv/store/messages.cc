@@ -20,7 +20,10 @@ void StoreImpl::HandleRaftMessages(const runtime::Context&, NodeId from, std::st
     if (envelope.message.type == raft::MessageType::kSnap) continue;  // comes with its data (snapshot.cc)
     const ReplicaPtr replica = Find(envelope.range);
     if (replica) {
-      if (replica->id() != envelope.to.replica) continue;  // of another life; the queue removes stale replicas
+      if (replica->id() != envelope.to.replica) {
+        NoteSuperseded(replica, envelope.to.replica);
+        continue;
+      }
       replica->PostMessage(std::move(envelope));
       driver_->Enqueue(replica);
       continue;
@@ -35,14 +38,34 @@ void StoreImpl::HandleRaftMessages(const runtime::Context&, NodeId from, std::st
   driver_->Nudge();
 }
 
+// A store has one replica of a range (R11): who speaks to a younger one knows that this one is removed, and it keeps the
+// younger one out as long as it is here. One with data asks the meta record before it goes (R12). One without has no
+// descriptor to ask by, and nothing to lose; the next message finds its place empty.
+void StoreImpl::NoteSuperseded(const ReplicaPtr& replica, ReplicaId younger) {
+  if (younger < replica->id()) return;  // a late message
+  if (replica->descriptor()) {
+    MutexLock lock(mutex_);
+    superseded_.insert(replica->range());
+    return;
+  }
+  RunInCycle([this, replica, younger](CycleOutput& out) {
+    if (!replica->descriptor()) Bury(replica, younger, out);
+  });
+}
+
+StatusOr<bool> StoreImpl::IsBuried(RangeId range, ReplicaId replica) const {
+  TombstoneRecord tombstone;
+  ASSIGN_OR_RETURN(const bool found,
+                   ReadRecord(deps_.engine, ColumnFamily::kState, local_keys::Tombstone(range), tombstone));
+  return found && replica < tombstone.next_replica;
+}
+
 StoreImpl::ReplicaPtr StoreImpl::MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out) {
   if (const auto existing = Find(envelope.range)) {
     return existing->id() == envelope.to.replica ? existing : nullptr;
   }
-  TombstoneRecord tombstone;
-  const auto buried =
-      ReadRecord(deps_.engine, ColumnFamily::kState, local_keys::Tombstone(envelope.range), tombstone);
-  if (!buried.ok() || (*buried && envelope.to.replica < tombstone.next_replica)) return nullptr;
+  const auto buried = IsBuried(envelope.range, envelope.to.replica);
+  if (!buried.ok() || *buried) return nullptr;
   auto replica = std::make_shared<Replica>(*this, envelope.range, envelope.to.replica);
   if (!replica->Load(raft::StartMode::kFresh, initial_read_promise_).ok()) return nullptr;
   // In the log of the same store before any vote of this replica: durable no later than that.

@@ -246,12 +246,33 @@ Status StoreImpl::ResolveSpans(const runtime::Context& context, const TxnRecord&
   return OkStatus();
 }
 
-// R12: only the meta record can say that a replica no longer belongs here.
+// R12: only the meta record can say that a replica no longer belongs here (RemoveUnlessMember).
 Status StoreImpl::MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica) {
   if (mono_clock().MonoNow() - replica->last_leader_contact() < kSilenceBeforeAsking) return OkStatus();
   if (!replica->MembershipIsInDoubt()) return OkStatus();
   const auto mine = replica->descriptor();
   if (mine->range == RangeId(1) && mine->replicas.size() == 1) return OkStatus();
+  return RemoveUnlessMember(context, replica);
+}
+
+// A task of its own: a queue may be waiting for a learner on a store whose queue waits for one here, and neither can
+// be made before the older replica in its place is gone.
+void StoreImpl::RunRemovals(const runtime::Context& context) {
+  while (runtime_->scheduler().SleepFor(context, options_.queue_interval).ok()) {
+    std::set<RangeId> ranges;
+    {
+      MutexLock lock(mutex_);
+      ranges.swap(superseded_);
+    }
+    for (const RangeId range : ranges) {
+      const ReplicaPtr replica = Find(range);
+      if (replica && replica->descriptor()) (void)RemoveUnlessMember(context, replica).ok();  // or at the next message
+    }
+  }
+}
+
+Status StoreImpl::RemoveUnlessMember(const runtime::Context& context, const ReplicaPtr& replica) {
+  const auto mine = replica->descriptor();
   // The range that holds our first key now: the first meta record above it.
   BatchRequest batch;
   batch.header.now = deps_.clock.Peek();
@@ -271,30 +292,34 @@ Status StoreImpl::MaybeRemoveReplica(const runtime::Context& context, const Repl
     replica->NoteMembershipConfirmed();
     return OkStatus();
   }
-  return RemoveReplica(replica, truth.next_replica);
+  // A younger replica may be due here already: the tombstone must not bar it (B21).
+  const auto* successor = truth.FindNode(options_.node);
+  return RemoveReplica(replica, successor ? successor->replica : truth.next_replica);
+}
+
+Status StoreImpl::RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica) {
+  RunInCycle([this, replica, next_replica](CycleOutput& out) { Bury(replica, next_replica, out); });
+  driver_->Drive();
+  return OkStatus();
 }
 
 // A6: data, state, log and the tombstone that bars its return, in one synced batch.
-Status StoreImpl::RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica) {
-  RunInCycle([this, replica, next_replica](CycleOutput& out) {
-    if (Find(replica->range()) != replica) return;
-    const RangeId range = replica->range();
-    if (const auto descriptor = replica->descriptor()) {
-      storage::MvccClearRange(out.log, descriptor->start, descriptor->end);
-      out.log.DeleteRange(ColumnFamily::kState, local_keys::TxnRecordsStart(descriptor->start),
-                          local_keys::TxnRecordsStart(descriptor->end));
-    }
-    out.log.DeleteRange(ColumnFamily::kState, local_keys::RangePrefix(range), local_keys::RangePrefixEnd(range));
-    out.log.DeleteRange(ColumnFamily::kRaft, local_keys::RaftPrefix(range), local_keys::RaftPrefixEnd(range));
-    out.log.Delete(ColumnFamily::kState, local_keys::LocalReplica(range));
-    PutRecord(out.log, ColumnFamily::kState, local_keys::Tombstone(range), TombstoneRecord{next_replica});
-    out.sync = true;
-    replica->Retire(out);
-    MutexLock lock(mutex_);
-    Forget(range);
-  });
-  driver_->Drive();
-  return OkStatus();
+void StoreImpl::Bury(const ReplicaPtr& replica, ReplicaId next_replica, CycleOutput& out) {
+  if (Find(replica->range()) != replica) return;
+  const RangeId range = replica->range();
+  if (const auto descriptor = replica->descriptor()) {
+    storage::MvccClearRange(out.log, descriptor->start, descriptor->end);
+    out.log.DeleteRange(ColumnFamily::kState, local_keys::TxnRecordsStart(descriptor->start),
+                        local_keys::TxnRecordsStart(descriptor->end));
+  }
+  out.log.DeleteRange(ColumnFamily::kState, local_keys::RangePrefix(range), local_keys::RangePrefixEnd(range));
+  out.log.DeleteRange(ColumnFamily::kRaft, local_keys::RaftPrefix(range), local_keys::RaftPrefixEnd(range));
+  out.log.Delete(ColumnFamily::kState, local_keys::LocalReplica(range));
+  PutRecord(out.log, ColumnFamily::kState, local_keys::Tombstone(range), TombstoneRecord{next_replica});
+  out.sync = true;
+  replica->Retire(out);
+  MutexLock lock(mutex_);
+  Forget(range);
 }
 
 }  // namespace orrery::kv

@@ -99,6 +99,7 @@ Status StoreImpl::Start(const runtime::Context& context) {
   });
   spawn("raft ticks", &StoreImpl::RunTicks);
   spawn("range queues", &StoreImpl::RunQueues);
+  spawn("removals", &StoreImpl::RunRemovals);
   for (uint64_t i = 0; i < options_.snapshots_outgoing_max; ++i) spawn("snapshot sender", &StoreImpl::RunSnapshotSender);
   for (const auto& replica : AllReplicas()) {
     if (const auto descriptor = replica->descriptor()) {
@@ -319,14 +320,17 @@ StatusOr<RangeDigest> StoreImpl::Digest(RangeId range) const {
 
 // ---- Splits, inside a cycle.
 
+namespace {
+
+bool IsYes(const StatusOr<bool>& answer) { return answer.ok() && *answer; }
+
+}  // namespace
+
 void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, const AppliedStateRecord& left_state,
                                storage::WriteBatch& effects) {
   const RangeDescriptor& right = command.split->right;
   const ReplicaDescriptor* self = right.FindNode(options_.node);
-  TombstoneRecord tombstone;
-  const auto buried =
-      ReadRecord(deps_.engine, ColumnFamily::kState, local_keys::Tombstone(right.range), tombstone);
-  if (!self || (buried.ok() && *buried && self->replica < tombstone.next_replica)) {
+  if (!self || IsYes(IsBuried(right.range, self->replica))) {
     storage::MvccClearRange(effects, right.start, right.end);  // B21: gone from here already
     effects.DeleteRange(ColumnFamily::kState, local_keys::TxnRecordsStart(right.start),
                         local_keys::TxnRecordsStart(right.end));
@@ -346,7 +350,7 @@ void StoreImpl::StageRightHalf(const Command& command, const Lease& left_lease, 
 void StoreImpl::OnSplitApplied(const SplitTrigger& split, Timestamp read_promise, AfterSplit then, LockHandover locks,
                                CycleOutput& out) {
   const ReplicaDescriptor* self = split.right.FindNode(options_.node);
-  if (!self) return;
+  if (!self || IsYes(IsBuried(split.right.range, self->replica))) return;
   out.after.push_back([this, right = split.right, id = self->replica, read_promise, then, &out,
                        locks = std::move(locks)]() mutable {
     const ReplicaPtr before = Find(right.range);

@@ -94,6 +94,10 @@ class StoreImpl final : public Store, public ReplicaHost {
   ReplicaPtr FindByKey(std::string_view key) const;
   void Forget(RangeId range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status LoadReplicas();
+  // A peer speaks to another replica of the range than the one here.
+  void NoteSuperseded(const ReplicaPtr& replica, ReplicaId younger);
+  // Whether a tombstone bars the replica from this store (B21).
+  StatusOr<bool> IsBuried(RangeId range, ReplicaId replica) const;
   // Inside a cycle: a replica without data, made because a peer speaks to it. Null if it may not be (B21).
   ReplicaPtr MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out);
   // Whether the span overlaps an initialised replica of another range (B22).
@@ -159,7 +163,10 @@ class StoreImpl final : public Store, public ReplicaHost {
   // True if there was nothing at all to clean up, now or soon.
   StatusOr<bool> CleanUpTransactions(const runtime::Context& context, const ReplicaPtr& replica);
   Status MaybeRemoveReplica(const runtime::Context& context, const ReplicaPtr& replica);
+  Status RemoveUnlessMember(const runtime::Context& context, const ReplicaPtr& replica);
+  void RunRemovals(const runtime::Context& context);
   Status RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica);
+  void Bury(const ReplicaPtr& replica, ReplicaId next_replica, CycleOutput& out);
 
   const StoreOptions options_;
   const StoreDeps deps_;
@@ -192,6 +199,7 @@ class StoreImpl final : public Store, public ReplicaHost {
     RaftIndex nothing_up_to;  // so far nothing was left behind
   };
   std::map<uint64_t, Cleaned> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
+  std::set<RangeId> superseded_ ABSL_GUARDED_BY(mutex_);  // of which a younger replica is meant to be here
   struct Incoming {
     uint64_t snapshot = 0;
     uint64_t next_sequence = 0;
