@@ -19,6 +19,10 @@ const std::string kRoutingRule = "I15 every key is in one range, and the routing
 const std::string kLockRule = "I14 no locks are left when all is quiet";
 const std::string kLivenessRule = "I24 after healing every range takes writes from every node";
 
+const std::string kGrownRule = "R10 a cluster that has grown keeps three voters of every range on three nodes";
+
+constexpr size_t kGrownVoters = 3;
+
 kv::Span Everything() { return {std::string(kv::kMinKey), std::string(kv::kMaxKey)}; }
 
 bool Eventually(const Context& context, Duration limit, const std::function<bool()>& condition) {
@@ -123,6 +127,10 @@ std::string Standing(SimCluster& cluster) {
                ToString(raft.commit) + " applied " + ToString(raft.applied) + " lease " + ToString(range.lease.sequence) + " of " +
                ToString(range.lease.holder.node) + " term " + ToString(range.lease.term) + " from " + range.lease.start.ToString() +
                (range.lease_valid_here ? " valid" : "");
+        for (const auto& peer : raft.peers) {
+          constexpr const char* kStates[] = {" probed to ", " replicated to ", " sent a RaftSnapshot, at "};
+          out += "; replica " + ToString(peer.id) + (peer.learner ? " (learner)" : "") + kStates[size_t(peer.state)] + ToString(peer.match);
+        }
       }
     });
   }
@@ -171,6 +179,36 @@ void CheckLiveness(const Context& context, SimCluster& cluster, Duration limit) 
 
 namespace {
 
+// Empty once every range has three voters on three nodes and nothing else.
+std::string NotGrown(SimCluster& cluster) {
+  std::string trouble;
+  const Status read = cluster.RunOn(cluster.nodes().front(), "growth", [&](ClientEnv& env) -> Status {
+    ASSIGN_OR_RETURN(const auto index, env.database.ListRanges(env.context.WithTimeout(10s), Everything()));
+    for (const auto& range : index) {
+      std::set<NodeId> voters;
+      for (const auto& replica : range.replicas) {
+        if (replica.type == kv::ReplicaType::kVoter) voters.insert(replica.node);
+      }
+      if (voters.size() == kGrownVoters && range.replicas.size() == kGrownVoters) continue;
+      trouble += "range " + ToString(range.range) + " has " + std::to_string(voters.size()) + " voters among " +
+                 std::to_string(range.replicas.size()) + " replicas; ";
+    }
+    return OkStatus();
+  });
+  return read.ok() ? trouble : read.ToString();
+}
+
+}  // namespace
+
+void CheckGrown(const Context& context, SimCluster& cluster, Duration limit) {
+  std::string trouble;
+  if (!Eventually(context, limit, [&] { return (trouble = NotGrown(cluster)).empty(); })) {
+    cluster.report().Violate(kGrownRule, trouble + Standing(cluster));
+  }
+}
+
+namespace {
+
 // Empty once all replicas of every range stand at one index with one digest.
 std::string ReplicasDiffer(SimCluster& cluster) {
   std::map<RangeId, std::map<NodeId, kv::RangeDigest>> digests;
@@ -178,7 +216,7 @@ std::string ReplicasDiffer(SimCluster& cluster) {
   for (const NodeId node : cluster.nodes()) {
     cluster.Observe(node, [&](NodeLife& life) {
       for (const auto& range : life.store->ListRanges()) {
-        if (!range.descriptor.FindNode(node)) continue;  // removed, about to go
+        if (!range.descriptor.FindNode(life.identity)) continue;  // removed, about to go
         auto digest = life.store->Digest(range.descriptor.range);
         if (digest.ok()) digests[range.descriptor.range][node] = *digest;
         else trouble += digest.status().ToString() + "; ";
@@ -213,10 +251,13 @@ std::string RoutingDiffers(SimCluster& cluster) {
     end = range.end;
     for (const auto& replica : range.replicas) {
       bool found = false;
-      const bool up = cluster.Observe(replica.node, [&](NodeLife& life) {
-        for (const auto& status : life.store->ListRanges()) found |= status.descriptor == range;
-      });
-      if (!up || !found) trouble += "range " + ToString(range.range) + " is not the one on node " + ToString(replica.node) + "; ";
+      for (const NodeId node : cluster.nodes()) {
+        cluster.Observe(node, [&](NodeLife& life) {
+          if (life.identity != replica.node) return;
+          for (const auto& status : life.store->ListRanges()) found |= status.descriptor == range;
+        });
+      }
+      if (!found) trouble += "range " + ToString(range.range) + " is not the one on node " + ToString(replica.node) + "; ";
     }
   }
   if (end != kv::kMaxKey) trouble += "nothing holds the keys from " + Printable(end);
@@ -229,7 +270,7 @@ void LoadModel(SimCluster& cluster, VersionModel& model) {
     cluster.Observe(node, [&](NodeLife& life) {
       for (const auto& range : life.store->ListRanges()) {
         const auto& descriptor = range.descriptor;
-        if (!descriptor.FindNode(node) || !loaded.insert(descriptor.range).second) continue;
+        if (!descriptor.FindNode(life.identity) || !loaded.insert(descriptor.range).second) continue;
         const std::string& end = descriptor.end;
         const Status status = model.Load(*life.engine, {descriptor.start, end});
         if (!status.ok()) cluster.report().Violate("stored versions pass their checks", status.ToString());

@@ -34,6 +34,8 @@ class Watcher {
 // After the faults: every range takes writes and every lock is resolved within `limit` of virtual time (I14,
 // I24), from every node.
 void CheckLiveness(const runtime::Context& context, SimCluster& cluster, Duration limit);
+// After growth: every range gets its three voters, on three nodes, within `limit` (R10).
+void CheckGrown(const runtime::Context& context, SimCluster& cluster, Duration limit);
 // When quiet: replicas are equal (I4), the routing index is the ranges and covers the key space (I15), nothing
 // is locked (I14); fills the model with every version.
 void Audit(const runtime::Context& context, SimCluster& cluster, VersionModel& model);

@@ -3,7 +3,9 @@
 #include <cstdio>
 
 #include "cli/sim/host.h"
+#include "orrery/runtime/transport.h"
 #include "orrery/storage/cached_engine.h"
+#include "orrery/storage/store_records.h"
 
 namespace orrery::cli {
 
@@ -13,7 +15,7 @@ using runtime::Context;
 constexpr uint64_t kVersionCacheBytes = 512 << 10;
 
 SimCluster::SimCluster(SimClusterOptions options, RunReport& report)
-    : options_(options), report_(report), sim_(options.seed, options.simulator) {
+    : options_(options), report_(report), sim_(options.seed, options.simulator), size_(options.grows ? 1 : options.nodes) {
   for (uint64_t n = 1; n <= options_.nodes; ++n) nodes_[NodeId(n)];
   for (const auto& [id, node] : nodes_) {
     sim_.OnFence(id, [this, id = id](runtime::Random& random) {
@@ -34,13 +36,19 @@ SimCluster::SimCluster(SimClusterOptions options, RunReport& report)
 
 std::vector<NodeId> SimCluster::nodes() const {
   std::vector<NodeId> out;
-  for (const auto& [id, node] : nodes_) out.push_back(id);
+  for (uint64_t n = 1; n <= size_; ++n) out.push_back(NodeId(n));
   return out;
 }
 
 void SimCluster::Start(NodeId id) {
   report_.Count("node starts");
   sim_.StartNode(id, [this, id](const Context& context) { Main(context, id); });
+}
+
+void SimCluster::Grow() {
+  ORRERY_ASSERT(size_ < options_.nodes, "there is a node to come");
+  report_.Count("nodes that joined");
+  Start(NodeId(++size_));
 }
 
 void SimCluster::Crash(NodeId id) {
@@ -78,7 +86,9 @@ void SimCluster::Bootstrap(Node& node, NodeId id, storage::Engine& engine) {
   if (node.bootstrapped) return;
   node.bootstrapped = true;
   if (bootstrap_ts_.IsZero()) bootstrap_ts_ = {sim_.NodeRuntime(id).clock().WallNowNs(), 0};
-  const Status made = PrepareStore(engine, id, options_.nodes, bootstrap_ts_);
+  // A whole node that joins finds its identity by asking, as ever; below SQL nobody gives identities.
+  if (options_.grows && id.value() > 1 && options_.stack == NodeStack::kServer) return;
+  const Status made = PrepareStore(engine, id, options_.grows ? 1 : options_.nodes, bootstrap_ts_);
   ORRERY_ASSERT(made.ok(), made.message());
 }
 
@@ -88,6 +98,9 @@ void SimCluster::Main(const Context& context, NodeId id) {
   storage::MemEngine engine(node.image);
   storage::CachedEngine cached(engine, kVersionCacheBytes, kVersionCacheBytes / 4);
   Bootstrap(node, id, engine);
+  const auto identity = storage::ReadStoreIdentity(engine);
+  ORRERY_ASSERT(identity.ok(), "the identity can be read");
+  if (!*identity) context.runtime().transport().SetIdentity(NodeId(), "");
   auto life = std::make_shared<NodeLife>();
   life->node = id;
   life->incarnation = ++node.incarnation;
@@ -100,6 +113,7 @@ void SimCluster::Main(const Context& context, NodeId id) {
     life->database = &database;
     life->store = &store;
     life->context = &clients_scope.context;
+    life->identity = (*storage::ReadStoreIdentity(engine))->node;
     life->serving = !life->fenced;
     if (client_body_) RunClients(clients, life);
   };
@@ -115,7 +129,9 @@ void SimCluster::Main(const Context& context, NodeId id) {
       std::printf("[%.6f] %.*s\n", double(Now()) / 1e9, int(line.size()), line.data());
     };
   }
-  const Status ended = HostNode(context, cached, {id, options_.nodes, options_.stack, options_.store}, hooks);
+  // Who joins is told of those before it.
+  const uint64_t known = options_.grows ? id.value() : options_.nodes;
+  const Status ended = HostNode(context, cached, {id, known, options_.stack, options_.store}, hooks);
   if (!life->fenced && !context.cancelled()) {
     node.stopped_itself = true;
     report_.Count("nodes that stopped themselves");
@@ -179,8 +195,8 @@ bool SimCluster::Observe(NodeId id, const std::function<void(NodeLife&)>& look) 
 
 NodeId SimCluster::LeaseholderOf(std::string_view key) {
   NodeId holder;
-  for (const auto& [id, node] : nodes_) {
-    Observe(id, [&, id = id](NodeLife& life) {
+  for (const NodeId id : nodes()) {
+    Observe(id, [&](NodeLife& life) {
       for (const auto& range : life.store->ListRanges()) {
         if (range.descriptor.ContainsKey(key) && (range.lease_valid_here || range.lease_rests_here)) holder = id;
       }

@@ -22,6 +22,7 @@ namespace orrery::cli {
 struct SimClusterOptions {
   uint64_t seed = 1;
   uint64_t nodes = 3;
+  bool grows = false;  // node 1 begins alone; the others join when Grow says so
   uint64_t clients_per_node = 3;
   NodeStack stack = NodeStack::kServer;
   bool disks_lie = false;        // crashes lose what RememberDisks has not seen, synced or not
@@ -34,6 +35,7 @@ struct SimClusterOptions {
 // One life of a node. Shared by the tasks that may outlast its serving.
 struct NodeLife {
   NodeId node;
+  NodeId identity;  // in the cluster: another one than `node` if the answer to its first request to join was lost
   uint64_t incarnation = 0;
   bool fenced = false;  // crashed: what is heard from now on was heard by nobody
   bool serving = false;
@@ -61,7 +63,9 @@ class SimCluster {
   runtime::Simulator& sim() { return sim_; }
   RunReport& report() { return report_; }
   const SimClusterOptions& options() const { return options_; }
+  // Those that there are by now: 1 to size().
   std::vector<NodeId> nodes() const;
+  uint64_t size() const { return size_; }
   // True time. From any task.
   int64_t Now() const { return sim_.now().ns; }
 
@@ -69,6 +73,8 @@ class SimCluster {
   // nothing to do any more.
   void SetClientBody(ClientBody body) { client_body_ = std::move(body); }
   void Start(NodeId node);
+  // Starts the next node, with an empty store. Precondition: there are fewer than options().nodes.
+  void Grow();
   // Waits until the life has ended. No effect on a node that is down.
   void Crash(NodeId node);
   bool IsUp(NodeId node) const { return sim_.IsRunning(node); }
@@ -106,7 +112,8 @@ class SimCluster {
   const SimClusterOptions options_;
   RunReport& report_;
   runtime::Simulator sim_;
-  std::map<NodeId, Node> nodes_;
+  std::map<NodeId, Node> nodes_;  // also of those to come
+  uint64_t size_;
   ClientBody client_body_;
   uint64_t last_client_ = 0;
   Timestamp bootstrap_ts_;

@@ -20,6 +20,7 @@ struct SimSettings {
   std::string seeds = "1..20";
   uint64_t seed = 0;  // given: only this one
   uint64_t nodes = 3;
+  bool grow = false;
   std::string workload = "bank";
   std::string backend = "fiber";
   std::string stack = "server";
@@ -48,6 +49,7 @@ void OnFatalSignal(int signal) {
 std::string ReplayCommand(const SimSettings& s, uint64_t seed) {
   std::string command = "dbserver sim --seed=" + std::to_string(seed) +
                         " --nodes=" + std::to_string(s.nodes) + " --workload=" + s.workload;
+  if (s.grow) command += " --grow";
   if (s.duration_s != SimSettings().duration_s)
     command += " --duration=" + nlohmann::json(s.duration_s).dump();
   if (s.nemesis != SimSettings().nemesis) command += " --nemesis=" + s.nemesis;
@@ -77,6 +79,7 @@ RunResult RunSeed(const SimSettings& s, uint64_t seed) {
   RunOptions options;
   options.seed = seed;
   options.nodes = s.nodes;
+  options.grow = s.grow;
   options.workload = s.workload == "bank"   ? WorkloadKind::kBank
                      : s.workload == "load" ? WorkloadKind::kLoad
                                             : WorkloadKind::kRegister;
@@ -102,6 +105,7 @@ void PrintJson(const SimSettings& s, uint64_t seed, const RunResult& result) {
   const nlohmann::ordered_json line = {{"seed", seed},
                                        {"workload", s.workload},
                                        {"nodes", s.nodes},
+                                       {"grow", s.grow},
                                        {"passed", !result.failed()},
                                        {"faults", result.faults.ToString()},
                                        {"trace_hash", HashText(result.trace_hash)},
@@ -178,6 +182,10 @@ int RunAll(const SimSettings& s) {
                  FaultNames().c_str(), s.nemesis.c_str());
     return 2;
   }
+  if (s.grow && s.nodes < kGrownNodesMin) {
+    std::fprintf(stderr, "dbserver sim: --grow wants at least %llu nodes\n", static_cast<unsigned long long>(kGrownNodesMin));
+    return 2;
+  }
   const bool text = s.format == "text";
   Totals totals;
   for (uint64_t seed = first; seed <= last; ++seed) {
@@ -224,6 +232,7 @@ void AddSimCommand(CLI::App& app, void (*set_exit_code)(int)) {
   sim->add_option("--seed", s->seed, "Run this seed alone and tell all about it");
   sim->add_option("--seeds", s->seeds, "Run these seeds")->capture_default_str();
   sim->add_option("--nodes", s->nodes, "Nodes of a cluster")->check(CLI::Range(1, 9))->capture_default_str();
+  sim->add_flag("--grow", s->grow, "Begin with node 1 alone: the others join while the workload and the faults go on");
   sim->add_option("--workload", s->workload, "What clients do")
       ->check(CLI::IsMember({"bank", "register", "load"}))
       ->capture_default_str();

@@ -15,7 +15,7 @@ enum class NodeStack : uint8_t { kServer, kKv };
 
 struct HostOptions {
   NodeId node;
-  uint64_t nodes = 3;
+  uint64_t nodes = 3;  // it is told of the nodes 1 to this
   NodeStack stack = NodeStack::kServer;
   kv::StoreOptions store;  // limits
 };
@@ -27,7 +27,7 @@ struct HostHooks {
   std::function<void(std::string_view)> log;
 };
 
-// The identity of the store and its first ranges, before its first life.
+// The identity of the store and its first ranges, before its first life: `nodes` make the cluster.
 Status PrepareStore(storage::Engine& engine, NodeId node, uint64_t nodes, Timestamp ts);
 // One life: until the context is cancelled (OK), or the node cannot go on (why).
 Status HostNode(const runtime::Context& context, storage::Engine& engine, const HostOptions& options, const HostHooks& hooks);

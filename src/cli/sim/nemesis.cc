@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cli/sim/growth.h"
+
 namespace orrery::cli {
 
 using runtime::Context;
@@ -32,7 +34,7 @@ constexpr FaultName kFaultNames[] = {
     {"clock", &FaultPlan::clocks},             {"clock-broken", &FaultPlan::clocks_broken},
     {"split", &FaultPlan::splits},             {"lease-transfer", &FaultPlan::lease_transfers},
     {"stop", &FaultPlan::stops},               {"pause", &FaultPlan::pauses},
-    {kLyingDisk, &FaultPlan::lying_disk},
+    {"replicas", &FaultPlan::replica_changes}, {kLyingDisk, &FaultPlan::lying_disk},
 };
 
 }  // namespace
@@ -71,6 +73,8 @@ std::optional<FaultPlan> ParseFaults(std::string_view text) {
 
 namespace {
 
+constexpr Duration kGrowthLook = 3ms;
+
 // One nemesis at work: what it breaks it mends itself.
 class Nemesis {
  public:
@@ -98,7 +102,12 @@ class Nemesis {
   Status Run(MonoTime end) {
     if (plan_.weather) SetWeather();
     while (sim_.now() < end) {
-      RETURN_IF_ERROR(Sleep(rng_.Between(50ms, 1500ms)));
+      const Duration pause = rng_.Between(50ms, 1500ms);
+      if (cluster_.options().grows && (plan_.crash_one || plan_.crash_many) && rng_.Percent(70)) {
+        CrashWhereARangeGrows(std::min(pause, end - sim_.now()));
+      } else {
+        RETURN_IF_ERROR(Sleep(pause));
+      }
       if (sim_.now() >= end) break;
       cluster_.RestartStopped();
       if (!faults_.empty()) (this->*faults_[rng_.Below(faults_.size())])();
@@ -108,11 +117,12 @@ class Nemesis {
 
  private:
   Status Sleep(Duration duration) { return context_.runtime().scheduler().SleepFor(context_, duration); }
-  NodeId AnyNode() { return NodeId(1 + rng_.Below(cluster_.options().nodes)); }
+  NodeId AnyNode() { return NodeId(1 + rng_.Below(cluster_.size())); }
+  // Precondition: it is not the only one.
   NodeId Other(NodeId node) {
-    return NodeId(1 + (node.value() - 1 + 1 + rng_.Below(cluster_.options().nodes - 1)) %
-                          cluster_.options().nodes);
+    return NodeId(1 + (node.value() - 1 + 1 + rng_.Below(cluster_.size() - 1)) % cluster_.size());
   }
+  bool Alone() const { return cluster_.size() == 1; }
   // The one that hurts most, or any.
   NodeId Victim() {
     if (rng_.Percent(50)) {
@@ -137,13 +147,29 @@ class Nemesis {
     cluster_.Crash(victim);
     Bring(victim);
   }
+  // Waits for a range on its way from one voter to three, and crashes who leads it, or one of the others, there.
+  void CrashWhereARangeGrows(Duration wait) {
+    const MonoTime end = sim_.now() + wait;
+    const GrowthStage stage = rng_.Percent(60) ? GrowthStage::kLearner : GrowthStage::kTwoVoters;
+    NodeId leader;
+    while (!(leader = LeaderAtStage(cluster_, stage))) {
+      if (sim_.now() >= end || !Sleep(kGrowthLook).ok()) return;
+    }
+    if (rng_.Percent(60)) (void)Sleep(rng_.Between(1us, 25ms)).ok();
+    const NodeId victim = rng_.Percent(70) ? leader : AnyNode();
+    if (!cluster_.IsUp(victim)) return;
+    cluster_.report().Count(stage == GrowthStage::kLearner ? "crashes beside a learner" : "crashes of one of two voters");
+    cluster_.Crash(victim);
+    (void)Sleep(rng_.Between(1ms, 500ms)).ok();
+    Bring(victim);
+  }
   void CrashMany() {
-    const uint64_t count = rng_.Percent(50) ? cluster_.options().nodes : cluster_.options().nodes / 2 + 1;
-    const uint64_t first = rng_.Below(cluster_.options().nodes);
+    const uint64_t count = rng_.Percent(50) ? cluster_.size() : cluster_.size() / 2 + 1;
+    const uint64_t first = rng_.Below(cluster_.size());
     cluster_.report().Count("crashes of a majority or all");
     runtime::TaskGroup group(context_, "crashes");
     for (uint64_t i = 0; i < count; ++i) {
-      const NodeId victim(1 + (first + i) % cluster_.options().nodes);
+      const NodeId victim(1 + (first + i) % cluster_.size());
       // At one instant, or within some milliseconds.
       const Duration delay = rng_.Percent(50) ? Duration(0) : rng_.Between(0ms, 20ms);
       const Duration down = rng_.Between(1ms, 2s);
@@ -175,6 +201,7 @@ class Nemesis {
     if (rng_.Percent(70)) (void)Sleep(pause).ok();
   }
   void Partition() {
+    if (Alone()) return;
     cluster_.report().Count("partitions");
     const NodeId victim = Victim();
     switch (rng_.Below(3)) {
@@ -185,11 +212,11 @@ class Nemesis {
         sim_.Partition(victim, Other(victim));
         break;    // a bridge: the third sees both
       default: {  // halves
-        const uint64_t half = cluster_.options().nodes / 2;
-        for (uint64_t a = 0; a < cluster_.options().nodes; ++a) {
-          for (uint64_t b = a + 1; b < cluster_.options().nodes; ++b) {
-            const bool a_left = (a + victim.value()) % cluster_.options().nodes < half;
-            const bool b_left = (b + victim.value()) % cluster_.options().nodes < half;
+        const uint64_t half = cluster_.size() / 2;
+        for (uint64_t a = 0; a < cluster_.size(); ++a) {
+          for (uint64_t b = a + 1; b < cluster_.size(); ++b) {
+            const bool a_left = (a + victim.value()) % cluster_.size() < half;
+            const bool b_left = (b + victim.value()) % cluster_.size() < half;
             if (a_left != b_left) sim_.Partition(NodeId(a + 1), NodeId(b + 1));
           }
         }
@@ -198,6 +225,7 @@ class Nemesis {
     MendAfter(rng_.Between(100ms, 4s));
   }
   void OneWay() {
+    if (Alone()) return;
     cluster_.report().Count("one-way cuts");
     const NodeId victim = Victim();
     sim_.CutLink(victim, Other(victim));
@@ -209,6 +237,7 @@ class Nemesis {
     MendAfter(rng_.Between(100ms, 4s));
   }
   void SlowLink() {
+    if (Alone()) return;
     cluster_.report().Count("slow links");
     SimLinkOptions slow;
     slow.delay_min = rng_.Between(5ms, 100ms);
@@ -275,6 +304,9 @@ void HealAll(SimCluster& cluster) {
 
 void AdministerOnce(ClientEnv& env, SimCluster& cluster, const Workload& workload, const FaultPlan& plan) {
   const Context context = env.context.WithTimeout(20s);
+  if (plan.replica_changes && (env.rng.Percent(30) || !(plan.splits || plan.lease_transfers))) {
+    return ChangeReplicasOnce(env, cluster, context);
+  }
   if (plan.splits && env.rng.Percent(plan.lease_transfers ? 30 : 100)) {
     const Status split = env.database.Split(context, workload.SplitKey(env.rng));
     cluster.report().Count(split.ok() ? "splits asked for and done" : "splits refused");

@@ -23,6 +23,7 @@ struct FaultPlan {
   bool clocks_broken = false;  // beyond the bound: isolation must hold, real time need not (I13)
   bool splits = false;
   bool lease_transfers = false;
+  bool replica_changes = false;  // ranges lose voters, down to one, or change them for others; the queue adds what is missing
   bool stops = false;          // graceful: nothing is lost
   bool pauses = false;         // the process stands still for a while and does not know it (B52)
   // Crashes lose what was synced a moment ago. No database survives that: a run with it must fail, which proves
@@ -30,7 +31,7 @@ struct FaultPlan {
   bool lying_disk = false;
   std::string ToString() const;  // "crash+clock", "none"
 };
-// Two to four kinds, by the seed.
+// Two to four kinds, by the seed. Changes of replicas are none of them: a cluster that grows adds them.
 FaultPlan PlanFaults(uint64_t seed);
 // "none", "all", or kinds by name, joined by commas. None if a name is unknown.
 std::optional<FaultPlan> ParseFaults(std::string_view text);

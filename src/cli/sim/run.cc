@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "cli/sim/audit.h"
+#include "cli/sim/growth.h"
 #include "cli/sim/workload.h"
 
 namespace orrery::cli {
@@ -51,6 +52,7 @@ class Run {
     SimClusterOptions cluster;
     cluster.seed = options.seed;
     cluster.nodes = options.nodes;
+    cluster.grows = options.grow;
     cluster.stack = options.stack;
     cluster.store.planted = options.planted;
     cluster.print_logs = options.print_logs;
@@ -74,6 +76,10 @@ class Run {
     // Every load is a small one here: mostly all are ingested, else only the larger ones, or none.
     constexpr uint64_t kLoadBytesMin[] = {1, 1, 1'000, 2'500, 0};
     cluster.store.load_bytes_min = kLoadBytesMin[Rng(options.seed, "ingest").Below(std::size(kLoadBytesMin))];
+    // The queue adds one replica a look: in some runs one after the other, in others nearly all at once.
+    if (Rng growth(options.seed, "growth pace"); options.grow && growth.Percent(70)) {
+      cluster.store.queue_interval = growth.Between(50ms, 600ms);
+    }
     return cluster;
   }
 
@@ -93,6 +99,7 @@ class Run {
     stop_ = true;
     WaitForClients(context);
     CheckLiveness(context, cluster_, kLivenessLimit);
+    if (options_.grow) CheckGrown(context, cluster_, kLivenessLimit);
     VersionModel model;
     Audit(context, cluster_, model);
     workload_->Check(cluster_, model);
@@ -125,6 +132,7 @@ class Run {
       }
       return OkStatus();
     });
+    group.Spawn({.name = "growth"}, [&](const Context& c) { return RunGrowth(c, cluster_, options_.fault_time); });
     (void)RunNemesis(context, cluster_, result_.faults, end).ok();
     const Duration left = end - cluster_.sim().now();
     if (left > Duration(0)) (void)context.runtime().scheduler().SleepFor(context, left).ok();
@@ -193,6 +201,7 @@ class Run {
 RunResult RunOnce(const RunOptions& options) {
   RunResult result;
   result.faults = options.faults.value_or(PlanFaults(options.seed));
+  if (options.grow && !options.faults) result.faults.replica_changes = Rng(options.seed, "replica changes").Percent(50);
   Run(options, result).Execute();
   return result;
 }

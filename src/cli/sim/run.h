@@ -17,6 +17,7 @@ enum class WorkloadKind : uint8_t { kBank, kRegister, kLoad };
 struct RunOptions {
   uint64_t seed = 1;
   uint64_t nodes = 3;
+  bool grow = false;  // begins with node 1 alone; at least three nodes
   WorkloadKind workload = WorkloadKind::kBank;
   runtime::SimBackend backend = runtime::SimBackend::kFiber;
   Duration fault_time = 8s;  // virtual
@@ -36,6 +37,9 @@ struct RunResult {
   std::vector<std::string> trace;
   bool failed() const { return report.failed(); }
 };
+
+// Fewer have nowhere to put three voters.
+constexpr uint64_t kGrownNodesMin = 3;
 
 RunResult RunOnce(const RunOptions& options);
 

@@ -27,6 +27,7 @@ constexpr PlantedBugName kNames[] = {
     {PlantedBug::kSequenceAtProposal, "sequence-at-proposal"},
     {PlantedBug::kServesPastLease, "serves-past-lease"},
     {PlantedBug::kNoSync, "no-sync"},
+    {PlantedBug::kTearsSnapshots, "tears-snapshots"},
 };
 
 }  // namespace

@@ -20,11 +20,15 @@ namespace {
 constexpr Duration kTransferIdleMax = 30s;
 constexpr Duration kChunkTimeout = 10s;
 
-// A range's data as chunks of puts.
+// How long after the rows the state is read that says how far they go, by a planted bug.
+constexpr Duration kTorn = 50ms;
+
+// A range's data as chunks of puts: its own records from `state`, its rows from `rows`, which is the same snapshot.
 class ChunkReader {
  public:
-  ChunkReader(const storage::Reader& reader, const RangeDescriptor& descriptor, uint64_t chunk_bytes)
-      : reader_(reader), chunk_bytes_(chunk_bytes) {
+  ChunkReader(const storage::Reader& state, const storage::Reader& rows, const RangeDescriptor& descriptor,
+              uint64_t chunk_bytes)
+      : state_(state), rows_(rows), chunk_bytes_(chunk_bytes) {
     const RangeId range = descriptor.range;
     const auto bounds = storage::BoundsOf(descriptor.start, descriptor.end);
     parts_ = {{ColumnFamily::kState, local_keys::RangePrefix(range), local_keys::RangePrefixEnd(range)},
@@ -39,7 +43,8 @@ class ChunkReader {
     while (part_ < parts_.size()) {
       const Part& part = parts_[part_];
       if (!iterator_) {
-        iterator_ = reader_.NewIterator(part.cf, {part.lower, part.upper});
+        const storage::Reader& reader = part_ == 0 ? state_ : rows_;
+        iterator_ = reader.NewIterator(part.cf, {part.lower, part.upper});
         iterator_->SeekToFirst();
       }
       for (; iterator_->Valid(); iterator_->Next()) {
@@ -59,7 +64,8 @@ class ChunkReader {
     std::string lower;
     std::string upper;
   };
-  const storage::Reader& reader_;
+  const storage::Reader& state_;
+  const storage::Reader& rows_;
   const uint64_t chunk_bytes_;
   std::vector<Part> parts_;
   size_t part_ = 0;
@@ -151,22 +157,28 @@ void StoreImpl::RunSnapshotSender(const runtime::Context& context) {
 }
 
 Status StoreImpl::SendSnapshot(const runtime::Context& context, OutgoingSnapshot& job) {
-  const auto state = deps_.engine.NewSnapshot();
+  const auto rows = deps_.engine.NewSnapshot();
+  std::unique_ptr<storage::EngineSnapshot> later;
+  if (options_.planted == PlantedBug::kTearsSnapshots) {
+    (void)runtime_->scheduler().SleepFor(context, kTorn).ok();
+    later = deps_.engine.NewSnapshot();
+  }
+  const storage::Reader& state = later ? *later : *rows;
   const RangeId range = job.envelope.range;
   RangeDescriptor descriptor;
   AppliedStateRecord applied;
   raft::ConfState membership;
-  ASSIGN_OR_RETURN(bool found, ReadRecord(*state, ColumnFamily::kState, local_keys::Descriptor(range), descriptor));
+  ASSIGN_OR_RETURN(bool found, ReadRecord(state, ColumnFamily::kState, local_keys::Descriptor(range), descriptor));
   if (!found) return NotFoundError("the range is gone");
-  ASSIGN_OR_RETURN(found, ReadRecord(*state, ColumnFamily::kState, local_keys::AppliedState(range), applied));
-  ASSIGN_OR_RETURN(found, ReadRecord(*state, ColumnFamily::kState, local_keys::Membership(range), membership));
+  ASSIGN_OR_RETURN(found, ReadRecord(state, ColumnFamily::kState, local_keys::AppliedState(range), applied));
+  ASSIGN_OR_RETURN(found, ReadRecord(state, ColumnFamily::kState, local_keys::Membership(range), membership));
   job.envelope.message.snapshot = raft::SnapshotMeta{applied.index, applied.term, membership};
   SnapshotChunk chunk;
   chunk.range = range;
   chunk.to = job.envelope.to;
   chunk.snapshot = runtime_->random().Next();
   chunk.descriptor = descriptor;
-  ChunkReader reader(*state, descriptor, options_.snapshot_chunk_bytes);
+  ChunkReader reader(state, *rows, descriptor, options_.snapshot_chunk_bytes);
   storage::WriteBatch data;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, reader.Next(data));

@@ -38,6 +38,7 @@ enum class PlantedBug : uint8_t {
   kSequenceAtProposal,    // T4: a command counts as evaluated under the lease that is current when it is proposed
   kServesPastLease,       // B12, B29: a leader goes on serving for seconds after its quorum's promises have run out
   kNoSync,                // B2: what was promised to be durable is not
+  kTearsSnapshots,        // A7: a RaftSnapshot has the rows of one moment and the applied index of a later one
 };
 
 struct PlantedBugName {
