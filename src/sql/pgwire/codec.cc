@@ -255,9 +255,9 @@ StatusOr<TargetMessage> DecodeTarget(std::string_view body) {
 }
 
 size_t BeginMessage(std::string& out, char type) {
-  size_t begin = out.size();
-  out += type;
-  out.append(4, '\0');
+  const size_t begin = out.size();
+  const char header[5] = {type};  // its length follows
+  out.append(header, sizeof header);
   return begin;
 }
 void EndMessage(std::string& out, size_t begin) {

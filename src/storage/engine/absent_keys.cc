@@ -63,7 +63,13 @@ void AbsentKeys::BeginWrite(const MvccOps& ops) {
   ops.ForEach([&](const MvccOp& op) {
     if (op.kind != WriteBatch::OpKind::kPut) return;  // a deletion makes no key
     if (learning_ && !Add(*learning_, op.prefix)) learning_.reset();
-    std::erase_if(gaps_, [&](Interval& gap) { return gap.Holds(op.prefix) && !Add(gap, op.prefix); });
+    for (size_t i = 0; i < gaps_.size();) {
+      if (!gaps_[i].Holds(op.prefix) || Add(gaps_[i], op.prefix)) {
+        ++i;
+      } else {
+        gaps_.erase(gaps_.begin() + ptrdiff_t(i));
+      }
+    }
   });
 }
 

@@ -8,10 +8,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/btree_set.h"
 #include "orrery/runtime/sync.h"
@@ -57,7 +57,7 @@ class AbsentKeys {
   static bool Add(Interval& gap, std::string_view prefix);
 
   mutable runtime::Mutex mutex_{"absent_keys"};
-  std::deque<Interval> gaps_ ABSL_GUARDED_BY(mutex_);       // the last one of use first
+  std::vector<Interval> gaps_ ABSL_GUARDED_BY(mutex_);      // the last one of use first
   std::optional<Interval> learning_ ABSL_GUARDED_BY(mutex_);  // everything, until its bounds are known
   std::string sought_ ABSL_GUARDED_BY(mutex_);              // what is being learned around
   uint64_t ticket_ ABSL_GUARDED_BY(mutex_) = 0;             // of what is being learned, or was last
