@@ -8,8 +8,8 @@
 // Of intervals that were scanned it keeps the same, in order (NewestEntries; src/storage/engine/scan_cache.h), and where
 // tables grow, what is not there (src/storage/engine/absent_keys.h).
 //
-// Invariant: an entry equals what the engine below answers, at every moment at which no write of its shard is
-// under way; while one is, the shard neither answers nor learns. Thread safety: as Engine.
+// Invariant: an entry equals what the engine below answers, at every moment at which no write of its key is under way;
+// while one is, it neither answers nor learns. Thread safety: as Engine.
 #pragma once
 
 #include <atomic>

@@ -28,6 +28,7 @@ constexpr PlantedBugName kNames[] = {
     {PlantedBug::kServesPastLease, "serves-past-lease"},
     {PlantedBug::kNoSync, "no-sync"},
     {PlantedBug::kTearsSnapshots, "tears-snapshots"},
+    {PlantedBug::kEffectsAfterCommit, "effects-after-commit"},
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "orrery/base/assert.h"
+
 namespace orrery::kv {
 
 using runtime::MutexLock;
@@ -95,6 +97,12 @@ void RaftDriver::Stop() {
 
 Status RaftDriver::Persist(CycleOutput& out) {
   if (out.sync) {
+    if (!out.effects.empty() && !hooks_.effects_later) {
+      ORRERY_ASSERT(out.loads.empty(), "A3: a load is written behind its entry");
+      out.log.Append(out.effects);
+      out.log.PromiseNewestVersions();
+      out.effects.Clear();
+    }
     RETURN_IF_ERROR(engine_.Write(out.log, hooks_.log_sync));
     metrics_.groups_synced.fetch_add(1, std::memory_order_relaxed);
     metrics_.entries_synced.fetch_add(out.entry_count, std::memory_order_relaxed);
@@ -164,7 +172,10 @@ RaftDriver::Finished RaftDriver::Cycle(std::vector<std::shared_ptr<DrivenRange>>
     out.messages.clear();
   }
   Status status = ApplyAwaited(ranges, out);
-  if (status.ok()) status = Persist(out);
+  if (status.ok()) {
+    for (auto& range : ranges) range->ApplyAlone(out);
+    status = Persist(out);
+  }
   if (status.ok()) {
     for (auto& [node, batch] : out.messages_after_persist) {
       auto& all = out.messages[node].messages;

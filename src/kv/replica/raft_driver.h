@@ -6,7 +6,8 @@
 // Thread safety: all public methods, by many tasks. Invariant: one task at a time is inside Cycle(); it owns
 // the raft state of every range (owner token = the driving_ flag). Nothing promising durability leaves before
 // the sync that covers it (B2). Nobody waits for a sync that is not for him: what an earlier cycle's entries were
-// acknowledged for is applied and told before the sync of new ones, what that sync commits right after it.
+// acknowledged for is applied and told before the sync of new ones, what that sync commits right after it, or with
+// it, where this store's is the only voter.
 #pragma once
 
 #include <atomic>
@@ -76,6 +77,8 @@ class DrivenRange {
   virtual bool ApplyAwaited(CycleOutput&) { return false; }
   // Those effects are in the engine: whose proposals are decided goes to out.finished.
   virtual void PublishApplied(CycleOutput&) {}
+  // Before a sync, too: applies what that sync commits by itself into out.effects, which are then written with it.
+  virtual void ApplyAlone(CycleOutput&) {}
   // The log batch is durable: reports it, and applies committed entries into out.effects.
   virtual void Apply(CycleOutput& out) = 0;
   // The effects are in the engine. True if there is more to do at once.
@@ -102,6 +105,8 @@ class RaftDriver {
     std::function<bool(Timestamp promise, CycleOutput& out)> cover_promise;
     // Of what has to be durable before it is promised. A planted bug says otherwise.
     storage::SyncMode log_sync = storage::SyncMode::kSync;
+    // By a planted bug: what takes effect with the sync that commits it (ApplyAlone) is written only afterwards.
+    bool effects_later = false;
   };
   RaftDriver(storage::Engine& engine, runtime::Clock& clock, Hooks hooks)
       : engine_(engine), clock_(clock), hooks_(std::move(hooks)) {}

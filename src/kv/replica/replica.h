@@ -21,6 +21,7 @@
 
 #include "kv/replica/commit_part.h"
 #include "kv/replica/host.h"
+#include "kv/replica/inbox.h"
 #include "kv/replica/leaving.h"
 #include "kv/replica/proposal.h"
 #include "kv/replica/raft_log.h"
@@ -88,6 +89,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Collect(CycleOutput& out) override;
   bool ApplyAwaited(CycleOutput& out) override;
   void PublishApplied(CycleOutput& out) override;
+  void ApplyAlone(CycleOutput& out) override;
   void Apply(CycleOutput& out) override;
   bool Finish(CycleOutput& out) override;
   void OnStoreFailure(const Status& status, CycleOutput& out) override;
@@ -111,13 +113,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
  private:
   static constexpr size_t kGatewaysMax = 16;
   enum class Space : uint8_t { kEnough, kOwnDiskFull, kMajorityFull };
-  struct Inbox {
-    std::vector<RaftEnvelope> messages;
-    std::vector<std::shared_ptr<Proposal>> proposals;
-    std::vector<std::function<void(Replica&, CycleOutput&)>> actions;
-    bool tick = false;
-    bool empty() const { return messages.empty() && proposals.empty() && actions.empty() && !tick; }
-  };
   struct Attempt;  // one evaluation of a batch (replica.cc)
 
   // replica.cc: the request path. replica_read.cc: its short cut.
@@ -185,7 +180,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool IsFirstToCampaign() const;
   void CampaignAsFollower(MonoTime now);
 
-  // replica_raft.cc: inside a cycle.
+  // replica_raft.cc, replica_together.cc: inside a cycle.
+  bool IsOnlyVoter() const;
+  bool MayCommitAlone(const raft::Ready& ready) const;
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
   bool IsLeased(const Command& command) const;
   Status ProposeOne(Proposal& proposal);
@@ -280,6 +277,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool majority_has_space_ = true;                      // of the voters that the leader hears from
   raft::PersistToken persist_token_;
   std::vector<raft::Entry> committed_;
+  std::vector<raft::Entry> alone_;   // of this cycle: what ApplyAlone is to apply
+  bool applied_alone_ = false;       // it did
   raft::SoftState soft_state_;
   uint64_t next_proposal_ = 1;
   uint64_t max_lease_applied_index_ = 0;

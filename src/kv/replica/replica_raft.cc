@@ -188,8 +188,12 @@ void Replica::TakeReady(CycleOutput& out) {
     out.after.push_back([this] { host_.OnDescriptorChanged(*current_descriptor_); });
   }
   out.entry_count += ready.entries.size();
-  log_.StageEntries(out.log, std::move(ready.entries));
-  if (ready.hard_state) log_.StageHardState(out.log, *ready.hard_state);
+  if (MayCommitAlone(ready)) {
+    alone_ = std::move(ready.entries);
+  } else {
+    log_.StageEntries(out.log, std::move(ready.entries));
+    if (ready.hard_state) log_.StageHardState(out.log, *ready.hard_state);
+  }
   out.sync = out.sync || ready.must_sync;
   Route(std::move(ready.messages_after_persist), out.messages_after_persist);
   committed_ = std::move(ready.committed_entries);
@@ -204,7 +208,7 @@ bool Replica::ApplyAwaited(CycleOutput& out) {
 }
 
 void Replica::Apply(CycleOutput& out) {
-  if (dead_ || quarantined_) return;
+  if (std::exchange(applied_alone_, false) || dead_ || quarantined_) return;
   if (persist_token_) {
     raft_->OnPersisted(persist_token_, out.now);
     auto more = raft_->TakeCommitted();

@@ -78,6 +78,7 @@ Status StoreImpl::Start(const runtime::Context& context) {
   hooks.send = [this](NodeId to, RaftMessageBatch batch) { SendMessages(to, std::move(batch)); };
   hooks.cover_promise = [this](Timestamp promise, CycleOutput& out) { return CoverPromise(promise, out); };
   if (options_.planted == PlantedBug::kNoSync) hooks.log_sync = storage::SyncMode::kNoSync;
+  hooks.effects_later = options_.planted == PlantedBug::kEffectsAfterCommit;
   driver_ = std::make_unique<RaftDriver>(deps_.engine, runtime_->clock(), std::move(hooks));
   ASSIGN_OR_RETURN(const auto bound, storage::ReadBound(deps_.engine, storage::kReadPromiseName));
   if (bound) initial_read_promise_ = promise_bound_ = *bound;

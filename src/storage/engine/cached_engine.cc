@@ -1,5 +1,6 @@
 #include "orrery/storage/cached_engine.h"
 
+#include <algorithm>
 #include <bitset>
 #include <cstring>
 #include <new>
@@ -81,8 +82,9 @@ std::string_view PrefixOf(std::string_view key) { return key.substr(0, Terminate
 
 }  // namespace
 
-// Entries with a clock's hand over them. `writers` and `epoch` keep answers from the engine below out that may be
-// older than a write: they are taken in only if no write was under way, nor began, since the engine was asked.
+// Entries with a clock's hand over them. A write may take as long as a sync, and only of its own keys nobody can say meanwhile
+// what the engine below would answer: `written` names them. `epoch` keeps answers from below out that may be older than a
+// write: they are taken in only if no write of the key was under way, and none of the shard ended, since the engine was asked.
 struct alignas(64) CachedEngine::Shard {
   mutable runtime::Mutex mutex{"cached_engine"};
   absl::flat_hash_set<Entry*, EntryHash, EntryEq> table ABSL_GUARDED_BY(mutex);
@@ -92,6 +94,8 @@ struct alignas(64) CachedEngine::Shard {
   uint64_t bytes_max = 0;  // set once
   uint64_t epoch ABSL_GUARDED_BY(mutex) = 0;
   uint32_t writers ABSL_GUARDED_BY(mutex) = 0;
+  uint32_t interval_writers ABSL_GUARDED_BY(mutex) = 0;  // of them, those that delete intervals: of any key
+  std::vector<uint64_t> written ABSL_GUARDED_BY(mutex);  // hashes of all writers' keys
   uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
   uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t broken_promises ABSL_GUARDED_BY(mutex) = 0;
@@ -99,6 +103,11 @@ struct alignas(64) CachedEngine::Shard {
   Entry* Find(const Probe& probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const auto it = table.find(probe);
     return it == table.end() ? nullptr : *it;
+  }
+
+  bool IsBeingWritten(uint64_t hash) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (writers == 0) return false;
+    return interval_writers > 0 || std::find(written.begin(), written.end(), hash) != written.end();
   }
 
   void Erase(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -203,8 +212,8 @@ class CachedEngine::ShardSet {
  public:
   explicit ShardSet(const MvccOps& ops) {
     ops.ForEach([&](const MvccOp& op) {
-      if (list_.size() == kShards) return;
       if (op.kind == WriteBatch::OpKind::kDeleteRange) {
+        has_intervals_ = true;
         for (size_t i = 0; i < kShards; ++i) Add(i);
       } else if (!op.prefix.empty()) {
         Add(op.hash() >> (64 - kShardBits));
@@ -212,6 +221,7 @@ class CachedEngine::ShardSet {
     });
   }
   const auto& list() const { return list_; }
+  bool has_intervals() const { return has_intervals_; }  // deletes some, whose keys may be in any shard
 
  private:
   void Add(size_t shard) {
@@ -221,6 +231,7 @@ class CachedEngine::ShardSet {
   }
   static_assert(kShards <= 256, "a shard's number fits into a byte");
 
+  bool has_intervals_ = false;
   std::bitset<kShards> has_;
   absl::InlinedVector<uint8_t, 16> list_;
 };
@@ -251,7 +262,8 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
   bool may_learn = false;
   {
     MutexLock lock(shard.mutex);
-    Entry* const entry = shard.writers == 0 ? shard.Find(probe) : nullptr;
+    const bool uncertain = shard.IsBeingWritten(probe.hash);
+    Entry* const entry = uncertain ? nullptr : shard.Find(probe);
     if (entry != nullptr) {
       entry->recent = true;
       if (entry->key_bytes == 0 || target <= entry->key()) {
@@ -264,14 +276,14 @@ StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view targ
     }
     ++shard.misses;
     epoch = shard.epoch;
-    may_learn = shard.writers == 0 && entry == nullptr;
+    may_learn = !uncertain && entry == nullptr;
   }
   if (absent_->Knows(prefix)) return false;
   if (!may_learn) return base_.SeekInPrefix(cf, target, prefix_bytes, key, value);
   ASSIGN_OR_RETURN(const bool found, base_.SeekInPrefix(cf, prefix, prefix_bytes, key, value));
   {
     MutexLock lock(shard.mutex);
-    if (shard.writers == 0 && shard.epoch == epoch) {
+    if (shard.epoch == epoch && !shard.IsBeingWritten(probe.hash)) {
       const std::string_view none;
       shard.Set(probe, shard.Find(probe), found ? std::string_view(key) : none, found ? std::string_view(value) : none);
     }
@@ -349,7 +361,16 @@ void CachedEngine::BeginWrite(const MvccOps& ops, const ShardSet& shards) {
   for (const uint8_t i : shards.list()) {
     MutexLock lock(shards_[i].mutex);
     ++shards_[i].writers;
+    if (shards.has_intervals()) ++shards_[i].interval_writers;
   }
+  if (shards.has_intervals()) return;
+  ops.ForEach([&](const MvccOp& op) {
+    if (op.prefix.empty()) return;
+    const uint64_t hash = op.hash();
+    Shard& shard = ShardOf(hash);
+    MutexLock lock(shard.mutex);
+    shard.written.push_back(hash);
+  });
 }
 
 // Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
@@ -368,7 +389,8 @@ void CachedEngine::EndWrite(const MvccOps& ops, const ShardSet& shards, bool wri
     Shard& shard = shards_[i];
     MutexLock lock(shard.mutex);
     ORRERY_ASSERT(shard.writers > 0, "a write ends once");
-    --shard.writers;
+    if (shards.has_intervals()) --shard.interval_writers;
+    if (--shard.writers == 0) shard.written.clear();
     ++shard.epoch;
   }
   absent_->EndWrite();

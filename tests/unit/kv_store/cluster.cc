@@ -94,6 +94,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   options.quiesce_after = options_.quiesce_after;
   const TestLiveness liveness(*this);
   StoreDeps deps{.engine = cached, .clock = clock, .sender = sender, .liveness = &liveness};
+  deps.changes = options_.changes;
   if (options_.replication) deps.placement = &placement;
   auto store = Store::Create(options, deps);
   auto& transport = runtime.transport();

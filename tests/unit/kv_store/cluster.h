@@ -55,6 +55,7 @@ struct ClusterOptions {
   uint64_t load_bytes_min = 1;  // every load is ingested
   Duration quiesce_after{0};
   bool nodes_are_blind = false;  // they take each other for alive
+  CommandSink* changes = nullptr;
   uint64_t replication = 0;  // the placement policy brings ranges to this many replicas; 0: no policy
 };
 
@@ -83,6 +84,7 @@ class Cluster {
   Status CheckReplicasAgree(const runtime::Context& context);
 
   Store* store(NodeId node);
+  storage::MemEngine& engine(NodeId node) { return *nodes_[node].engine; }  // of a node that is up
   // Every replica of every range on the nodes that are up; no replica at all is no quiet.
   bool AllQuiet();
   void FillDisk(NodeId node);  // no room for new data; the reserve is left

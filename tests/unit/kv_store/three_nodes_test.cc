@@ -106,6 +106,31 @@ TEST(ThreeNodes, UpReplicate) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+// A range with one voter keeps no entries in its log (alone_test.cc); what joins it begins with a RaftSnapshot and goes on by the log.
+TEST(ThreeNodes, GrowsUnderLoadAndCrashes) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    Cluster cluster({.seed = seed, .nodes = 3, .replication = 3});
+    const Status status = cluster.Run([&](const Context& context) -> Status {
+      Writer writer{cluster, "\x10w", {}};
+      runtime::TaskGroup group(context, "writers");
+      group.Spawn({.name = "writer"}, [&](const Context& c) { return writer.Run(c); });
+      for (uint64_t round = 0; round < 3; ++round) {
+        (void)context.runtime().scheduler().SleepFor(context, 200ms * int64_t(seed + round)).ok();
+        cluster.Crash(NodeId(1));
+        cluster.Start(NodeId(1));
+      }
+      const bool grown = cluster.Eventually(context, 60s, [&] { return AllOnThreeVoters(cluster); });
+      (void)context.runtime().scheduler().SleepFor(context, 1s).ok();
+      writer.stop = true;
+      RETURN_IF_ERROR(group.Join());
+      CLUSTER_CHECK(grown);
+      RETURN_IF_ERROR(writer.Check(context));
+      return cluster.CheckReplicasAgree(context);
+    });
+    EXPECT_TRUE(status.ok()) << "seed " << seed << ": " << status.ToString();
+  }
+}
+
 TEST(ThreeNodes, LeaderCrashes) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     Cluster cluster({.seed = seed, .nodes = 3, .replication = 3});

@@ -39,6 +39,7 @@ enum class PlantedBug : uint8_t {
   kServesPastLease,       // B12, B29: a leader goes on serving for seconds after its quorum's promises have run out
   kNoSync,                // B2: what was promised to be durable is not
   kTearsSnapshots,        // A7: a RaftSnapshot has the rows of one moment and the applied index of a later one
+  kEffectsAfterCommit,    // A3: a lone voter does without log entries, and writes what they did unsynced
 };
 
 struct PlantedBugName {
