@@ -2,6 +2,8 @@
 # by GCC's instrumentation while a server did pgbench (`./dev train` makes release.tar.xz anew; docs/design/performance.md).
 # The profile changes layout and inlining, never meaning; a function that has changed since is compiled as if there were none.
 # ccache does not know all of these options and lets the compiler do such files each time.
+# A profile makes GCC unroll, peel, duplicate and vectorise hot loops. Statements' loops are short and their code is long: what they wait
+# for is the instruction cache, so code that is smaller is faster (docs/performance.md).
 option(ORRERY_PROFILE "compile by cmake/profile/release.tar.xz" OFF)
 option(ORRERY_TRAIN "count branches into <build folder>/profile, for a new cmake/profile/release.tar.xz" OFF)
 
@@ -33,7 +35,9 @@ function(orrery_use_profile target)
     file(GLOB known ${CMAKE_BINARY_DIR}/${ORRERY_PROFILE_DIR}/${folder}*)
     if(known)
       target_compile_options(${target} PRIVATE -fprofile-use=${ORRERY_PROFILE_DIR} -fprofile-prefix-path=${CMAKE_BINARY_DIR}
-        -fprofile-correction -fprofile-partial-training -Wno-missing-profile -Wno-coverage-mismatch)
+        -fprofile-correction -fprofile-partial-training -Wno-missing-profile -Wno-coverage-mismatch
+        -fno-unroll-loops -fno-peel-loops -fno-tracer -fno-unswitch-loops -fno-split-loops -fno-tree-loop-vectorize
+        -fno-tree-slp-vectorize -fno-ipa-cp-clone -fno-align-loops -fno-align-jumps)
     endif()
   endif()
 endfunction()
