@@ -3,8 +3,9 @@
 // entries.
 //
 // Thread safety: called only from within RawNode's methods, by whoever calls those.
-// Invariants: what OnPersisted has acknowledged is visible here; the driver may truncate the front
-// of the log at any time up to the applied index (A8), keeping the term of the last entry dropped.
+// Invariants: what OnPersisted has acknowledged is visible here, or truncated; the driver may truncate
+// the front of the log at any time up to the applied index (A8), or up to what it has taken to apply in
+// the same write, keeping the term of the last entry dropped.
 #pragma once
 
 #include <vector>

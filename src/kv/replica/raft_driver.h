@@ -55,7 +55,7 @@ struct CycleOutput {
     std::unique_ptr<storage::PreparedLoad> prepared;
   };
   std::vector<Load> loads;
-  storage::WriteBatch effects;         // of committed commands, behind the last load; written unsynced
+  storage::WriteBatch effects;         // of committed commands, behind the last load; written unsynced, or with `log` (ApplyAlone)
   std::vector<std::shared_ptr<Proposal>> finished;
   std::vector<std::function<void()>> after;  // run at the end of the cycle, still inside it
   uint64_t entry_count = 0;
