@@ -194,13 +194,13 @@ void CondVar::NotifyOne() {
   CondVarState& cv = Cond(state_);
   if (cv.head.load(std::memory_order_acquire) == nullptr) return;
   cv.mutex.Lock();
-  std::atomic<uint32_t>* wake = nullptr;
+  Parker::Sleeper sleeper;
   if (Waiter* waiter = cv.head.load(std::memory_order_relaxed)) {
     cv.UnlinkLocked(*waiter);
-    wake = waiter->parker.UnparkDeferred();
+    sleeper = waiter->parker.UnparkDeferred();
   }
   cv.mutex.Unlock();
-  Parker::Wake(wake);
+  Parker::Wake(sleeper);
 }
 
 void CondVar::NotifyAll() {

@@ -48,6 +48,9 @@ struct StreamServerOptions {
   size_t stack_bytes = 1 << 20;       // of a task that runs handlers
   // Tasks that run handlers without waiting, at once. Zero: as many as the machine has processors.
   size_t running_max = 0;
+  // Whether a handler that waits gives its thread away, and may go on with another one: between two waits only nothing that
+  // belongs to a thread may be kept. False, and in simulation: it keeps its task.
+  bool fibers = true;
 };
 
 // Made by Network::NewStreamServer. Cancelling its context ends every stream with kStopping.

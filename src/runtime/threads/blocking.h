@@ -1,15 +1,33 @@
 // Blocking: how a thread's owner learns that the thread is about to sleep, so that another can take its place
 // (the managed blocker of a fork/join pool). The parker tells of every wait of the runtime; code that sleeps in
-// the kernel by itself (a synced write) says so with runtime::KernelWait.
+// the kernel by itself (a synced write) says so with runtime::KernelWait. An owner that can do better than to let the thread
+// sleep takes it away from who waits.
 #pragma once
+
+#include "orrery/base/time.h"
 
 namespace orrery::runtime::internal {
 
-// Called on the thread itself. Neither may wait for anything but a short RawMutex.
+class Parker;
+
+// Something that waits without a thread.
+class Suspended {
+ public:
+  // Goes on soon. Once a wait, on any thread; must not block.
+  virtual void Resume() = 0;
+
+ protected:
+  ~Suspended() = default;
+};
+
+// Called on the thread itself. None may wait for anything but a short RawMutex.
 class BlockingObserver {
  public:
   virtual void OnBlock() = 0;
   virtual void OnUnblock() = 0;
+  // Waits in the thread's place (Parker::SuspendFor): returns, perhaps on another thread, when the parker was given a token
+  // or the deadline has come. False, at once: the thread has to sleep.
+  virtual bool Suspend(Parker&, MonoTime /*deadline*/) { return false; }
 
  protected:
   ~BlockingObserver() = default;

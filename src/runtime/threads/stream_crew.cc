@@ -1,5 +1,7 @@
 #include "runtime/threads/stream_crew.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,12 +14,23 @@ constexpr size_t kParkedMax = 64;            // more than these end
 constexpr int kSurplusMax = 64;              // signs of being too many before a member parks
 constexpr Duration kTick = 4ms;              // of the watcher; a handler is long that runs through a whole one
 constexpr int kQuietTicksMax = 50;           // then the watcher sleeps until something happens
+constexpr Duration kPreciseWaitMax = 200ms;  // a wait with a deadline as near keeps its thread: the watcher's ticks are coarse
+
+// Sanitizers would have to be told of each switch of stacks; under them threads wait.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kFibers = false;
+#else
+constexpr bool kFibers = true;
+#endif
 
 }  // namespace
 
-StreamCrew::StreamCrew(const Context& context, Options options, std::function<void(Member&)> work,
+StreamCrew::StreamCrew(const Context& context, Options options, std::function<void(Fiber&)> work,
                        std::function<MonoTime()> on_tick)
-    : context_(context), options_(std::move(options)), work_(std::move(work)), on_tick_(std::move(on_tick)) {
+    : context_(context), options_(std::move(options)), work_(std::move(work)), on_tick_(std::move(on_tick)),
+      nudge_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  ORRERY_ASSERT(nudge_.valid(), "the system gives an eventfd");
+  if (kFibers && options_.fibers) fibers_ = std::make_unique<Fibers>(options_.stack_bytes, work_, [this] { Nudge(); });
   Appoint();
   watcher_task_ = context_.runtime().scheduler().Spawn(context_, {.name = options_.name + " watch"},
                                                        [this](const Context&) { Watch(); });
@@ -25,13 +38,34 @@ StreamCrew::StreamCrew(const Context& context, Options options, std::function<vo
 
 StreamCrew::~StreamCrew() { ORRERY_ASSERT(!watcher_task_, "StreamCrew: ended before it is dropped"); }
 
-bool StreamCrew::StayOn(Member& member) {
+// A member's life.
+void StreamCrew::Run(Member& member) {
+  if (fibers_) return fibers_->Carry(member);
+  Fiber home(nullptr, member);
+  work_(home);
+}
+
+bool StreamCrew::StayOn(Fiber& self) {
+  while (true) {
+    if (fibers_ && fibers_->RunReady(self)) continue;
+    if (MayStay(MemberOf(self))) return true;
+    if (!fibers_) return false;
+    fibers_->Leave(self);
+  }
+}
+
+bool StreamCrew::MayStay(Member& member) {
   while (!ending_.load(std::memory_order_acquire)) {
     if (member.surplus_ < kSurplusMax) return true;
     member.surplus_ = 0;
     uint64_t load = load_.load();
     while (ActiveOf(load) > 1 && !load_.compare_exchange_weak(load, load - kPolls)) continue;
     if (ActiveOf(load) <= 1) return true;  // somebody must stay
+    // Pairs with Nudge, which sees that nobody polls after a fiber has become ready, or is seen here.
+    if (fibers_ && fibers_->Ready()) {
+      load_.fetch_add(kPolls);
+      return true;
+    }
     if (!Park(member)) return false;
   }
   load_.fetch_sub(kPolls);
@@ -48,19 +82,45 @@ bool StreamCrew::Park(Member& member) {
   return true;  // whoever appointed it has counted it as polling
 }
 
-void StreamCrew::Start(Member& member, Found found) {
+bool StreamCrew::BeginPoll() {
+  sleepers_.fetch_add(1);
+  if (!fibers_ || !fibers_->Ready()) return true;
+  EndPoll();
+  return false;
+}
+
+void StreamCrew::Nudge() {
+  if (sleepers_.load() > 0) {
+    if (!nudged_.exchange(true)) ::eventfd_write(nudge_.get(), 1);
+    return;
+  }
+  // Who polls without sleeping looks before he does.
+  const uint64_t load = load_.load();
+  if (PollingOf(load) == 0 && ActiveOf(load) < options_.running_max) Appoint();
+}
+
+// Pairs with the watcher, which says that it sleeps before it looks for a last time: all sequentially consistent.
+void StreamCrew::KeepWatching() {
+  if (!watching_.load() && !watching_.exchange(true)) watcher_.Unpark();
+}
+
+void StreamCrew::BeginRunning(Member& member) {
   const uint64_t interval = (member.word_.load(std::memory_order_relaxed) >> 2) + 1;
   member.word_.store(interval << 2 | kRunning, std::memory_order_relaxed);
+  blocking_observer = &member;
+}
+
+void StreamCrew::Start(Fiber& self, Found found) {
+  Member& member = MemberOf(self);
   const uint64_t load = load_.fetch_add(kRuns - kPolls) + kRuns - kPolls;
-  // Pairs with the watcher, which says that it sleeps before it looks for a last time: all sequentially consistent.
-  if (!watching_.load() && !watching_.exchange(true)) watcher_.Unpark();
+  KeepWatching();
   if (found == Found::kAfterSleep) {
     if (PollingOf(load) > 0) ++member.surplus_;  // one sleeper would have done
   } else if (ActiveOf(load) <= options_.running_max) {
     member.surplus_ = 0;  // there is work for this many
     if (ActiveOf(load) < options_.running_max) Appoint();
   }
-  blocking_observer = &member;
+  BeginRunning(member);
 }
 
 void StreamCrew::Finish(Member& member) {
@@ -71,6 +131,23 @@ void StreamCrew::Finish(Member& member) {
   if (!ran) member.word_.store(off, std::memory_order_relaxed);
   const uint64_t change = ran ? kPolls - kRuns : kPolls;
   if (ActiveOf(load_.fetch_add(change) + change) > options_.running_max) ++member.surplus_;
+}
+
+bool StreamCrew::Suspend(Member& member, Parker& parker, MonoTime deadline) {
+  if (!fibers_) return false;
+  if (deadline != MonoTime::Infinite()) {
+    if (deadline - context_.runtime().clock().MonoNow() < kPreciseWaitMax) return false;
+    KeepWatching();
+  }
+  Fiber& self = *member.running;
+  Finish(member);
+  fibers_->Suspend(self, parker, deadline);
+  // Another member's thread, perhaps.
+  const uint64_t load = load_.fetch_add(kRuns - kPolls) + kRuns - kPolls;
+  Member& carrier = MemberOf(self);
+  if (fibers_->Ready() && ActiveOf(load) < options_.running_max) Appoint();  // others wait, too
+  BeginRunning(carrier);
+  return true;
 }
 
 void StreamCrew::Block(Member& member) {
@@ -104,7 +181,7 @@ void StreamCrew::Appoint() {
       Member& member = *members_.emplace_back(std::make_unique<Member>(*this));
       member.task_ = context_.runtime().scheduler().Spawn(
           context_, {.name = options_.name, .stack_bytes = options_.stack_bytes}, [this, &member](const Context&) {
-            work_(member);
+            Run(member);
             member.ended_.store(true, std::memory_order_release);
           });
     }
@@ -124,8 +201,9 @@ void StreamCrew::Watch() {
   MonoTime tick = MonoTime::Infinite();  // no tick while nothing happens
   int quiet_ticks = 0;
   while (!ending_.load(std::memory_order_acquire)) {
-    const MonoTime next = on_tick_();
+    MonoTime next = on_tick_();
     const MonoTime now = context_.runtime().clock().MonoNow();
+    if (fibers_) next = std::min(next, fibers_->ExpireUntil(now));
     if (now >= tick) {
       quiet_ticks = MarkLongRunning() ? 0 : quiet_ticks + 1;
       tick = now + kTick;
@@ -133,6 +211,7 @@ void StreamCrew::Watch() {
     if (quiet_ticks >= kQuietTicksMax) {
       quiet_ticks = 0;
       tick = MonoTime::Infinite();
+      if (fibers_) fibers_->Trim();
       watching_.store(false);
       if (RunningOf(load_.load()) > 0) watching_.store(true);
     }
@@ -177,6 +256,7 @@ void StreamCrew::End(const std::function<void()>& wake_pollers) {
   // Nobody is appointed any more, so the list is ours.
   for (const auto& member : members_) member->task_->Join();
   members_.clear();
+  fibers_.reset();
 }
 
 size_t StreamCrew::thread_count() const {

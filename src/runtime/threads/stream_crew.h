@@ -5,6 +5,9 @@
 // break: a member about to sleep (BlockingObserver) or found to run for long (the watcher) appoints another
 // when it was the last. More than one, up to running_max, come when a member that returns to polling
 // finds an event that had to wait for it; they leave when they have been too many for a while.
+//
+// A handler that waits does not take its thread with it, but for short waits with a deadline: the member goes on with
+// another fiber. What is ready again goes before what is new.
 #pragma once
 
 #include <atomic>
@@ -16,6 +19,8 @@
 #include "orrery/runtime/runtime.h"
 #include "runtime/raw_mutex.h"
 #include "runtime/threads/blocking.h"
+#include "runtime/threads/fd.h"
+#include "runtime/threads/fibers.h"
 #include "runtime/threads/parker.h"
 
 namespace orrery::runtime::internal {
@@ -26,13 +31,15 @@ class StreamCrew {
     std::string name;
     size_t stack_bytes = 1 << 20;
     size_t running_max = 1;
+    bool fibers = true;  // false: who waits keeps his thread
   };
   // One thread of the crew.
-  class Member final : public BlockingObserver {
+  class Member final : public BlockingObserver, public Fiber::Carrier {
    public:
     explicit Member(StreamCrew& crew) : crew_(crew) {}
     void OnBlock() override { crew_.Block(*this); }
     void OnUnblock() override { crew_.Unblock(*this); }
+    bool Suspend(Parker& parker, MonoTime deadline) override { return crew_.Suspend(*this, parker, deadline); }
 
    private:
     friend class StreamCrew;
@@ -46,18 +53,25 @@ class StreamCrew {
     std::unique_ptr<Task> task_;
   };
 
-  // `work` is a member's life: StayOn, poll, Start, handle, Finish, and again. `on_tick` runs on the watcher at
+  // `work` is a fiber's life: StayOn, BeginPoll, poll, EndPoll, Start, handle, Finish, and again. `on_tick` runs on the watcher at
   // the times it asks for (and at others).
-  StreamCrew(const Context& context, Options options, std::function<void(Member&)> work,
+  StreamCrew(const Context& context, Options options, std::function<void(Fiber&)> work,
              std::function<MonoTime()> on_tick);
   ~StreamCrew();
 
-  // False: the crew ends, and so must `work`. May sleep until the member is needed.
-  bool StayOn(Member& member);
+  // Before a poll, after what is ready has been gone on with. False: the crew ends, and so must `work`. May sleep until the thread
+  // is needed.
+  bool StayOn(Fiber& self);
+  // Around a poll that may sleep. False: something has become ready meanwhile.
+  bool BeginPoll();
+  void EndPoll() { sleepers_.fetch_sub(1); }
+  // To be polled, edge-triggered, beside the streams: says, with Nudged, that a fiber is ready.
+  int nudge_fd() const { return nudge_.get(); }
+  void Nudged() { nudged_.store(false); }
   // How the member came by its event: at once when it looked, or after a sleep in the kernel.
   enum class Found { kAtOnce, kAfterSleep };
-  void Start(Member& member, Found found);
-  void Finish(Member& member);
+  void Start(Fiber& self, Found found);
+  void Finish(Fiber& self) { Finish(MemberOf(self)); }
   // Lets the watcher tick soon. Any thread.
   void WakeWatcher() { watcher_.Unpark(); }
   // Members that sleep in the kernel must be woken by the caller: `wake_pollers`. Waits for all.
@@ -74,8 +88,17 @@ class StreamCrew {
   static uint64_t RunningOf(uint64_t load) { return load & 0xffffffff; }
   static uint64_t ActiveOf(uint64_t load) { return PollingOf(load) + RunningOf(load); }
 
+  static Member& MemberOf(Fiber& fiber) { return static_cast<Member&>(fiber.carrier()); }
+  void Run(Member& member);
+  bool MayStay(Member& member);
+  void BeginRunning(Member& member);
+  void Finish(Member& member);
   void Block(Member& member);
   void Unblock(Member& member);
+  bool Suspend(Member& member, Parker& parker, MonoTime deadline);
+  // A fiber is ready: somebody looks.
+  void Nudge();
+  void KeepWatching();
   // One more member polls: one that sleeps, or a new one.
   void Appoint();
   bool Park(Member& member);
@@ -86,12 +109,16 @@ class StreamCrew {
 
   const Context context_;
   const Options options_;
-  const std::function<void(Member&)> work_;
+  const std::function<void(Fiber&)> work_;
   const std::function<MonoTime()> on_tick_;
 
   std::atomic<uint64_t> load_{0};
   std::atomic<bool> watching_{false};  // the watcher ticks
   std::atomic<bool> ending_{false};
+  OwnedFd nudge_;                       // an eventfd
+  std::atomic<bool> nudged_{false};     // its event is under way
+  std::atomic<size_t> sleepers_{0};     // members between BeginPoll and EndPoll
+  std::unique_ptr<Fibers> fibers_;      // null without them
   Parker watcher_;
   std::unique_ptr<Task> watcher_task_;
   mutable RawMutex mutex_;

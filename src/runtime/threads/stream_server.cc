@@ -16,6 +16,7 @@ using Found = internal::StreamCrew::Found;
 namespace {
 
 constexpr uint64_t kWakeKey = UINT64_MAX;
+constexpr uint64_t kNudgeKey = UINT64_MAX - 1;
 constexpr uint32_t kEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr Duration kAtOnce = 3us;  // a thread that slept and was woken takes longer
 constexpr int kRoundsMax = 16;  // of one stream, before others have their turn
@@ -33,11 +34,13 @@ SocketStreamServer::SocketStreamServer(const Context& context, const StreamServe
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       crew_(context,
             {.name = std::string(options.name), .stack_bytes = options.stack_bytes,
-             .running_max = options.running_max > 0 ? options.running_max : ProcessorCount()},
-            [this](Member& member) { Work(member); }, [this] { return Tick(); }) {
+             .running_max = options.running_max > 0 ? options.running_max : ProcessorCount(), .fibers = options.fibers},
+            [this](internal::Fiber& self) { Work(self); }, [this] { return Tick(); }) {
   ORRERY_ASSERT(epoll_.valid() && wake_.valid(), "the system gives an epoll");
   epoll_event event{EPOLLIN, {.u64 = kWakeKey}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  event = {EPOLLIN | EPOLLET, {.u64 = kNudgeKey}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, crew_.nudge_fd(), &event);
   CancelScope* scope = CancelScope::Of(context_);
   listens_ = scope && scope->Register(stop_listener_);
   if (scope && !listens_) Stop();
@@ -77,17 +80,20 @@ void SocketStreamServer::Add(std::unique_ptr<ByteStream> stream, std::unique_ptr
   if (slots_.Claim(key)) End(*slot);  // no memory for it: as if the client had been refused
 }
 
-void SocketStreamServer::Work(Member& member) {
+void SocketStreamServer::Work(internal::Fiber& self) {
   const Clock& clock = context_.runtime().clock();
-  while (crew_.StayOn(member)) {
+  while (crew_.StayOn(self)) {
+    if (!crew_.BeginPoll()) continue;
     // Whether the event was there already is told by the time: asking first whether the thread would sleep costs
     // a system call more than reading the clock twice.
     const MonoTime before = clock.MonoNow();
     epoll_event event;
     const int n = ::epoll_wait(epoll_.get(), &event, 1, -1);
     const auto found = clock.MonoNow() - before < kAtOnce ? Found::kAtOnce : Found::kAfterSleep;
-    if (n <= 0 || event.data.u64 == kWakeKey) continue;
-    crew_.Start(member, found);
+    crew_.EndPoll();
+    if (n > 0 && event.data.u64 == kNudgeKey) crew_.Nudged();
+    if (n <= 0 || event.data.u64 >= kNudgeKey) continue;
+    crew_.Start(self, found);
     const bool closed = (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (Slot* slot = slots_.Claim(event.data.u64)) {
       if (closed) slot->handler->OnPeerClosed();
@@ -95,7 +101,7 @@ void SocketStreamServer::Work(Member& member) {
     } else if (closed) {
       TellClosed(event.data.u64);
     }
-    crew_.Finish(member);
+    crew_.Finish(self);
   }
 }
 

@@ -27,7 +27,6 @@ class SocketStreamServer final : public StreamServer {
 
  private:
   using Slot = internal::StreamSlot;
-  using Member = internal::StreamCrew::Member;
   using ShortRead = SocketStream::ShortRead;
   class StopListener final : public CancelScope::Listener {
    public:
@@ -38,7 +37,8 @@ class SocketStreamServer final : public StreamServer {
     SocketStreamServer& server_;
   };
 
-  void Work(Member& member);
+  // A fiber's life.
+  void Work(internal::Fiber& self);
   void Serve(Slot& slot, ShortRead short_read);
   void Requeue(Slot& slot);
   // The peer of a stream that another thread serves has closed its half.

@@ -13,7 +13,14 @@
 namespace orrery::runtime {
 namespace {
 
-class Streams : public ::testing::Test {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kFibersWork = false;  // the crew keeps to threads there
+#else
+constexpr bool kFibersWork = true;
+#endif
+
+// With fibers, and with a thread a waiting handler.
+class Streams : public ::testing::TestWithParam<bool> {
  protected:
   ~Streams() override { Stop(); }
   void Stop() {
@@ -49,10 +56,13 @@ class Streams : public ::testing::Test {
   Context::Cancellable scope_ = root_.WithCancel();
   std::unique_ptr<Listener> listener_ = std::move(*network_.Listen("127.0.0.1:0"));
   EchoWorld world_;
-  std::unique_ptr<StreamServer> server_ = network_.NewStreamServer(scope_.context, {.name = "echo", .running_max = 2});
+  std::unique_ptr<StreamServer> server_ = network_.NewStreamServer(scope_.context, {.name = "echo", .running_max = 2, .fibers = GetParam()});
 };
 
-TEST_F(Streams, ServesManyStreamsOnFewThreads) {
+INSTANTIATE_TEST_SUITE_P(Both, Streams, ::testing::Bool(),
+                         [](const auto& tested) { return tested.param ? "Fibers" : "Threads"; });
+
+TEST_P(Streams, ServesManyStreamsOnFewThreads) {
   std::vector<Client> clients;
   for (int i = 0; i < 1000; ++i) clients.push_back(Connect());
   for (int round = 0; round < 3; ++round)
@@ -66,7 +76,7 @@ TEST_F(Streams, ServesManyStreamsOnFewThreads) {
   server_.reset();
 }
 
-TEST_F(Streams, HandlersThatWaitHoldNobodyUp) {
+TEST_P(Streams, HandlersThatWaitHoldNobodyUp) {
   constexpr int kWaiting = 50;
   std::vector<Client> waiting;
   for (int i = 0; i < kWaiting; ++i) {
@@ -76,11 +86,125 @@ TEST_F(Streams, HandlersThatWaitHoldNobodyUp) {
   ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), kWaiting).ok());
   Client other = Connect();
   EXPECT_EQ(Say(other, "echo alive"), "alive");
-  EXPECT_GE(threads(), size_t(kWaiting) + 1);
+  if (kFibersWork && GetParam()) EXPECT_LE(threads(), 12u) << "who waits has given his thread away";
+  else EXPECT_GE(threads(), size_t(kWaiting) + 1);
   world_.Release();
   for (auto& client : waiting) EXPECT_EQ(Hear(client), "waited");
   // Too many now: they leave for a rest as the streams go on.
   for (int i = 0; i < 2000; ++i) ASSERT_EQ(Say(waiting[size_t(i % kWaiting)], "echo x"), "x");
+}
+
+// Says which of its waits ended how: each line is a wait of so many milliseconds, for something that never comes.
+class Waiter final : public StreamHandler {
+ public:
+  StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent) override {
+    char buffer[64];
+    const auto n = stream.TryRead(buffer, sizeof buffer);
+    if (!n.ok() || (*n && **n == 0)) return {StreamNext::Action::kClose};
+    if (!*n) return {};
+    const Duration patience = std::stol(std::string(buffer, **n)) * Duration(1ms);
+    const Clock& clock = context.runtime().clock();
+    const MonoTime end = clock.MonoNow() + patience;
+    Mutex mutex{"never"};
+    CondVar never;
+    Status status;
+    {
+      MutexLock lock(mutex);
+      status = WaitUntil(context.WithDeadline(end), mutex, never, [] { return false; });
+    }
+    const bool early = clock.MonoNow() < end;
+    (void)stream.Write(context, (status.code() != Code::kDeadlineExceeded ? "no deadline\n" : early ? "early\n" : "late enough\n"));
+    return {};
+  }
+};
+
+// Deadlines near and far: the near ones keep their thread, the far ones are the watcher's.
+TEST_P(Streams, AWaitEndsWithItsDeadline) {
+  std::vector<Client> clients;
+  for (const char* patience : {"1", "20", "150", "250", "300", "300", "420"}) {
+    auto client = network_.Connect(root_, listener_->address());
+    auto accepted = listener_->Accept(root_);
+    ASSERT_TRUE(client.ok() && accepted.ok());
+    server_->Add(std::move(*accepted), std::make_unique<Waiter>());
+    clients.push_back({std::move(*client), ""});
+    ASSERT_TRUE(clients.back().stream->Write(root_, patience).ok());
+  }
+  for (Client& client : clients) EXPECT_EQ(Hear(client), "late enough");
+}
+
+// Handlers hand a ball on to each other, from whichever thread they run on to whichever comes next: each throw is a wait that ends while
+// it begins, or before.
+class Thrower final : public StreamHandler {
+ public:
+  struct Game {
+    Mutex mutex{"game"};
+    std::vector<std::unique_ptr<CondVar>> turns;
+    size_t player ABSL_GUARDED_BY(mutex) = 0;
+    int throws_left ABSL_GUARDED_BY(mutex) = 0;
+  };
+  Thrower(Game& game, size_t number) : game_(game), number_(number) {}
+  StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent) override {
+    char buffer[8];
+    const auto n = stream.TryRead(buffer, sizeof buffer);
+    if (!n.ok() || !*n || **n == 0) return {StreamNext::Action::kClose};
+    {
+      MutexLock lock(game_.mutex);
+      while (game_.throws_left > 0) {
+        // Some waits have a deadline, as long as an hour.
+        const Context patient = number_ % 2 == 0 ? context : context.WithTimeout(3600s);
+        if (!WaitUntil(patient, game_.mutex, *game_.turns[number_],
+                       [&] { return game_.player == number_ || game_.throws_left == 0; }).ok()) break;
+        if (game_.throws_left == 0) break;
+        --game_.throws_left;
+        game_.player = (game_.player + 1) % game_.turns.size();
+        game_.turns[game_.player]->NotifyOne();
+      }
+      for (auto& turn : game_.turns) turn->NotifyAll();
+    }
+    (void)stream.Write(context, "over\n");
+    return {};
+  }
+
+ private:
+  Game& game_;
+  const size_t number_;
+};
+
+TEST_P(Streams, NoWakeUpIsLost) {
+  Thrower::Game game;
+  constexpr size_t kPlayers = 7;
+  for (size_t i = 0; i < kPlayers; ++i) game.turns.push_back(std::make_unique<CondVar>());
+  {
+    MutexLock lock(game.mutex);
+    game.throws_left = 20'000;
+  }
+  std::vector<Client> clients;
+  for (size_t i = 0; i < kPlayers; ++i) {
+    auto client = network_.Connect(root_, listener_->address());
+    auto accepted = listener_->Accept(root_);
+    ASSERT_TRUE(client.ok() && accepted.ok());
+    server_->Add(std::move(*accepted), std::make_unique<Thrower>(game, i));
+    clients.push_back({std::move(*client), ""});
+    ASSERT_TRUE(clients.back().stream->Write(root_, "x").ok());
+  }
+  for (Client& client : clients) EXPECT_EQ(Hear(client), "over");
+  Stop();
+}
+
+// More at once than stacks are kept for.
+TEST_P(Streams, ManyWaitAtOnce) {
+  std::vector<Client> waiting;
+  for (int round = 0; round < 2; ++round) {
+    const size_t count = kFibersWork && GetParam() ? 600 : 100;
+    for (size_t i = waiting.size(); i < count; ++i) waiting.push_back(Connect());
+    for (Client& client : waiting) ASSERT_TRUE(client.stream->Write(root_, "wait\n").ok());
+    ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), int(count)).ok());
+    world_.Release();
+    for (Client& client : waiting) EXPECT_EQ(Hear(client), "waited");
+    MutexLock lock(world_.mutex);
+    world_.waiting = 0;
+    world_.released = false;
+  }
 }
 
 // Works until its client has hung up.
@@ -105,7 +229,7 @@ class Patient final : public StreamHandler {
   bool closed_ = false;
 };
 
-TEST_F(Streams, AHandlerIsToldThatItsPeerHasHungUp) {
+TEST_P(Streams, AHandlerIsToldThatItsPeerHasHungUp) {
   for (const bool while_served : {true, false}) {
     auto client = network_.Connect(root_, listener_->address());
     auto accepted = listener_->Accept(root_);
@@ -135,7 +259,7 @@ class Spinner final : public StreamHandler {
   std::atomic<bool>& go_on_;
 };
 
-TEST_F(Streams, HandlersThatComputeForLongHoldNobodyUp) {
+TEST_P(Streams, HandlersThatComputeForLongHoldNobodyUp) {
   std::atomic<bool> go_on{true};
   std::vector<std::unique_ptr<ByteStream>> busy;
   for (int i = 0; i < 4; ++i) {
@@ -148,7 +272,7 @@ TEST_F(Streams, HandlersThatComputeForLongHoldNobodyUp) {
   go_on = false;
 }
 
-TEST_F(Streams, NothingIsLostWhenBytesNeverStop) {
+TEST_P(Streams, NothingIsLostWhenBytesNeverStop) {
   Client client = Connect();
   Client other = Connect();
   constexpr int kLines = 20'000;
@@ -166,7 +290,7 @@ TEST_F(Streams, NothingIsLostWhenBytesNeverStop) {
   EXPECT_TRUE(group.Join().ok());
 }
 
-TEST_F(Streams, TheEndOfAStreamIsSeenBehindItsLastBytes) {
+TEST_P(Streams, TheEndOfAStreamIsSeenBehindItsLastBytes) {
   for (int i = 0; i < 200; ++i) {
     Client client = Connect();
     ASSERT_TRUE(client.stream->Write(root_, "echo last\n").ok());
@@ -176,7 +300,7 @@ TEST_F(Streams, TheEndOfAStreamIsSeenBehindItsLastBytes) {
   }
 }
 
-TEST_F(Streams, SilenceEndsAStreamThatAskedForIt) {
+TEST_P(Streams, SilenceEndsAStreamThatAskedForIt) {
   Client quiet = Connect(), busy = Connect(), patient = Connect();
   ASSERT_TRUE(quiet.stream->Write(root_, "silence 30\n").ok());
   ASSERT_TRUE(busy.stream->Write(root_, "silence 3600000\n").ok());
@@ -186,7 +310,7 @@ TEST_F(Streams, SilenceEndsAStreamThatAskedForIt) {
   EXPECT_EQ(Say(patient, "echo so am I"), "so am I");
 }
 
-TEST_F(Streams, AStopTellsIdleAndRunningStreamsAndEndsThem) {
+TEST_P(Streams, AStopTellsIdleAndRunningStreamsAndEndsThem) {
   std::vector<Client> idle;
   for (int i = 0; i < 20; ++i) idle.push_back(Connect());
   Client waiting = Connect();
@@ -208,7 +332,7 @@ TEST_F(Streams, AStopTellsIdleAndRunningStreamsAndEndsThem) {
   server_.reset();
 }
 
-TEST_F(Streams, ASlowReaderHoldsNobodyUp) {
+TEST_P(Streams, ASlowReaderHoldsNobodyUp) {
   constexpr size_t kBytes = 64 << 20;  // more than any socket buffers
   std::vector<Client> slow;
   for (int i = 0; i < 4; ++i) {
@@ -228,7 +352,7 @@ TEST_F(Streams, ASlowReaderHoldsNobodyUp) {
 }
 
 // Clients that come, talk and go at any moment, from many tasks: what TSAN and ASAN look at.
-TEST_F(Streams, ComingsAndGoings) {
+TEST_P(Streams, ComingsAndGoings) {
   TaskGroup group(root_, "clients");
   Mutex accept_mutex{"accept"};
   for (int task = 0; task < 8; ++task) {
@@ -248,7 +372,7 @@ TEST_F(Streams, ComingsAndGoings) {
   EXPECT_TRUE(group.Join().ok());
 }
 
-TEST_F(Streams, AKernelWaitLetsAnotherPoll) {
+TEST_P(Streams, AKernelWaitLetsAnotherPoll) {
   // Outside of a handler, and nested, it means nothing and does no harm.
   const KernelWait outer;
   const KernelWait inner;

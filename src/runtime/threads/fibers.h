@@ -1,0 +1,113 @@
+// Fibers: the stacks that a crew's threads run handlers on. A handler that waits leaves its stack behind as it is, and
+// the thread goes on with another one; when what it waited for has come, any thread of the crew takes the stack up
+// again. So a wait costs two switches of stacks, where a sleeping thread costs two system calls and the kernel's scheduler
+// (docs/design/runtime.md, "Who waits leaves its stack").
+//
+// Every fiber runs the same body, the crew's loop: poll, handle, poll. One that is not needed any more rests in that
+// loop until a thread wants a fresh stack. So a handler that never waits never switches.
+//
+// Thread-safe. Invariant: a fiber runs on one thread at a time, or is in one place: resting, ready, or with the parker it
+// waits at. It is put there by the stack that the thread runs on next, never by itself: only then is it surely left.
+#pragma once
+
+#include <atomic>
+#include <boost/context/fiber.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "runtime/raw_mutex.h"
+#include "runtime/threads/blocking.h"
+
+namespace orrery::runtime::internal {
+
+class Fibers;
+class Parker;
+
+// One stack. The thread's own stack counts as one, too, so that a thread can come back to it.
+class Fiber final : public Suspended {
+ public:
+  // A thread that runs fibers, one at a time.
+  struct Carrier {
+    Fiber* running = nullptr;
+    Fiber* home = nullptr;  // its own stack
+  };
+
+  explicit Fiber(Fibers* fibers) : fibers_(fibers) {}
+  // A thread's own stack.
+  Fiber(Fibers* fibers, Carrier& carrier) : fibers_(fibers), carrier_(&carrier) {}
+  // What runs this fiber now: another one, perhaps, after each wait.
+  Carrier& carrier() const { return *carrier_; }
+  void Resume() override;
+
+ private:
+  friend class Fibers;
+  static constexpr size_t kNotTimed = SIZE_MAX;
+
+  Fibers* const fibers_;
+  Carrier* carrier_ = nullptr;
+  boost::context::fiber context_;  // empty while it runs
+  Fiber* next_ready_ = nullptr;
+  // Of a wait with a deadline, guarded by the mutex of the fibers.
+  size_t timed_index_ = kNotTimed;
+  MonoTime deadline_ = MonoTime::Infinite();
+  Parker* parker_ = nullptr;
+};
+
+class Fibers {
+ public:
+  // `body` never returns but by RunReady and Leave unwinding it, when its fiber is dropped. `on_ready` is told, on any thread,
+  // that Ready() has become true; it must not block.
+  Fibers(size_t stack_bytes, std::function<void(Fiber&)> body, std::function<void()> on_ready);
+  // No fiber waits, no thread carries one.
+  ~Fibers();
+
+  // Runs fibers on the calling thread until one of them Leaves.
+  void Carry(Fiber::Carrier& carrier);
+  // The fiber rests; its thread returns from Carry. Returns when a thread, perhaps another one, wants the fiber.
+  void Leave(Fiber& self);
+
+  bool Ready() const { return ready_count_.load() > 0; }
+  // False if no fiber is ready. Else its thread goes on with the one that has been for longest, and the fiber rests; returns
+  // as Leave does.
+  bool RunReady(Fiber& self);
+  // The thread goes on with a resting fiber, or a new one. Returns, on any thread, after the parker was given a token or
+  // ExpireUntil has found that the deadline has come.
+  void Suspend(Fiber& self, Parker& parker, MonoTime deadline);
+
+  // Ends waits whose deadline has come. When the next one does; earlier than `now` never.
+  MonoTime ExpireUntil(MonoTime now);
+  // Drops what rests beyond a few: each keeps the memory that its deepest handler has touched.
+  void Trim();
+
+ private:
+  friend class Fiber;
+  // What the next stack does for the one that was left.
+  struct Arrival {
+    enum What { kNothing, kRest, kWait } what = kNothing;
+    Fiber* left = nullptr;
+    Parker* parker = nullptr;
+    MonoTime deadline = MonoTime::Infinite();
+  };
+
+  void SwitchTo(Fiber& next, const Arrival& arrival);
+  void Arrive(const Arrival& arrival);
+  Fiber& TakeResting();
+  std::unique_ptr<Fiber> Make();
+  void MakeReady(Fiber& fiber);
+  void RemoveTimed(Fiber& fiber);
+
+  const size_t stack_bytes_;
+  const std::function<void(Fiber&)> body_;
+  const std::function<void()> on_ready_;
+
+  std::atomic<size_t> ready_count_{0};
+  std::atomic<size_t> waking_{0};  // calls of MakeReady under way
+  RawMutex mutex_;
+  Fiber* first_ready_ = nullptr;                 // guarded by mutex_, as all below
+  Fiber* last_ready_ = nullptr;
+  std::vector<std::unique_ptr<Fiber>> resting_;  // the one that rests for the shortest time is taken first
+  std::vector<Fiber*> timed_;                    // those that wait with a deadline
+};
+
+}  // namespace orrery::runtime::internal
