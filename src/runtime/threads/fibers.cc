@@ -21,9 +21,6 @@ constexpr Duration kExpiryRetry = 1ms;  // of a wait whose fiber is just going o
 
 void Fiber::Resume() { fibers_->MakeReady(*this); }
 
-Fibers::Fibers(size_t stack_bytes, std::function<void(Fiber&)> body, std::function<void()> on_ready)
-    : stack_bytes_(stack_bytes), body_(std::move(body)), on_ready_(std::move(on_ready)) {}
-
 Fibers::~Fibers() {
   // Whoever made the last fiber ready may not have left MakeReady yet.
   while (waking_.load() > 0) YieldNow();
@@ -34,7 +31,7 @@ std::unique_ptr<Fiber> Fibers::Make() {
   auto fiber = std::make_unique<Fiber>(this);
   fiber->context_ = bctx::fiber(std::allocator_arg, bctx::protected_fixedsize_stack(stack_bytes_),
                                 [this, self = fiber.get()](bctx::fiber&& nobody) {
-                                  body_(*self);
+                                  hooks_.body(*self);
                                   ORRERY_ASSERT(false, "a fiber's body rests for ever");
                                   return std::move(nobody);
                                 });
@@ -69,6 +66,8 @@ void Fibers::Arrive(const Arrival& arrival) {
     left.timed_index_ = timed_.size();
     timed_.push_back(&left);
   }
+  // Behind its entry: who looks for deadlines from now on finds it.
+  if (arrival.deadline != MonoTime::Infinite()) hooks_.on_deadline();
   if (!arrival.parker->SuspendFor(left)) MakeReady(left);  // the token came in between
 }
 
@@ -125,7 +124,7 @@ void Fibers::MakeReady(Fiber& fiber) {
     last_ready_ = &fiber;
     ready_count_.fetch_add(1);
   }
-  on_ready_();
+  hooks_.on_ready();
   waking_.fetch_sub(1);  // the last that is touched here: the crew may be gone
 }
 

@@ -56,9 +56,14 @@ class Fiber final : public Suspended {
 
 class Fibers {
  public:
-  // `body` never returns but by RunReady and Leave unwinding it, when its fiber is dropped. `on_ready` is told, on any thread,
-  // that Ready() has become true; it must not block.
-  Fibers(size_t stack_bytes, std::function<void(Fiber&)> body, std::function<void()> on_ready);
+  struct Hooks {
+    // A fiber's life. Never returns but by RunReady and Leave unwinding it, when its fiber is dropped.
+    std::function<void(Fiber&)> body;
+    // Both on any thread, and they must not block: Ready() has become true; there is another deadline for ExpireUntil.
+    std::function<void()> on_ready;
+    std::function<void()> on_deadline;
+  };
+  Fibers(size_t stack_bytes, Hooks hooks) : stack_bytes_(stack_bytes), hooks_(std::move(hooks)) {}
   // No fiber waits, no thread carries one.
   ~Fibers();
 
@@ -98,8 +103,7 @@ class Fibers {
   void RemoveTimed(Fiber& fiber);
 
   const size_t stack_bytes_;
-  const std::function<void(Fiber&)> body_;
-  const std::function<void()> on_ready_;
+  const Hooks hooks_;
 
   std::atomic<size_t> ready_count_{0};
   std::atomic<size_t> waking_{0};  // calls of MakeReady under way

@@ -30,7 +30,11 @@ StreamCrew::StreamCrew(const Context& context, Options options, std::function<vo
     : context_(context), options_(std::move(options)), work_(std::move(work)), on_tick_(std::move(on_tick)),
       nudge_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   ORRERY_ASSERT(nudge_.valid(), "the system gives an eventfd");
-  if (kFibers && options_.fibers) fibers_ = std::make_unique<Fibers>(options_.stack_bytes, work_, [this] { Nudge(); });
+  if (kFibers && options_.fibers) {
+    fibers_ = std::make_unique<Fibers>(
+        options_.stack_bytes,
+        Fibers::Hooks{.body = work_, .on_ready = [this] { Nudge(); }, .on_deadline = [this] { KeepWatching(); }});
+  }
   Appoint();
   watcher_task_ = context_.runtime().scheduler().Spawn(context_, {.name = options_.name + " watch"},
                                                        [this](const Context&) { Watch(); });
@@ -89,6 +93,8 @@ bool StreamCrew::BeginPoll() {
   return false;
 }
 
+// What is ready is sure to be gone on with if somebody will look: a member that is awake does when it is done. So it is told of anew
+// when a member turns out not to be: when it blocks, and when it runs for long.
 void StreamCrew::Nudge() {
   if (sleepers_.load() > 0) {
     if (!nudged_.exchange(true)) ::eventfd_write(nudge_.get(), 1);
@@ -135,10 +141,7 @@ void StreamCrew::Finish(Member& member) {
 
 bool StreamCrew::Suspend(Member& member, Parker& parker, MonoTime deadline) {
   if (!fibers_) return false;
-  if (deadline != MonoTime::Infinite()) {
-    if (deadline - context_.runtime().clock().MonoNow() < kPreciseWaitMax) return false;
-    KeepWatching();
-  }
+  if (deadline != MonoTime::Infinite() && deadline - context_.runtime().clock().MonoNow() < kPreciseWaitMax) return false;
   Fiber& self = *member.running;
   Finish(member);
   fibers_->Suspend(self, parker, deadline);
@@ -156,6 +159,7 @@ void StreamCrew::Block(Member& member) {
   if ((word & kStateMask) != kRunning) return;  // the watcher was first
   if (!member.word_.compare_exchange_strong(word, (word & ~kStateMask) | kAway)) return;
   if (ActiveOf(load_.fetch_sub(kRuns) - kRuns) == 0) Appoint();
+  else if (fibers_ && fibers_->Ready()) Nudge();  // that was left to this member, or to one that sleeps
 }
 
 void StreamCrew::Unblock(Member& member) {
@@ -214,6 +218,7 @@ void StreamCrew::Watch() {
       if (fibers_) fibers_->Trim();
       watching_.store(false);
       if (RunningOf(load_.load()) > 0) watching_.store(true);
+      if (fibers_) next = std::min(next, fibers_->ExpireUntil(now));
     }
     if (tick == MonoTime::Infinite() && watching_.load()) tick = now + kTick;
     watcher_.ParkUntil(std::min(next, tick));
@@ -236,6 +241,7 @@ bool StreamCrew::MarkLongRunning() {
   }
   // One poller at a time: if that one does not suffice, it will find events at once.
   if (appoint_count > 0 && PollingOf(load_.load()) == 0) Appoint();
+  else if (fibers_ && fibers_->Ready()) Nudge();
   return happened;
 }
 

@@ -22,10 +22,12 @@ def command_line(pid):
 
 
 def alive(pid):
-    """False for a zombie, too: it is dead, and merely nobody has asked how it ended."""
+    """False for a zombie, too: it is dead, and merely nobody has asked how it ended. Not as long as threads are left of it: they may hold
+    its files, and the locks on these, while they end."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+            fields = file.read().rsplit(b")", 1)[1].split()
+        return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
     except OSError:
         return False
 

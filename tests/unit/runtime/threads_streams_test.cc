@@ -56,7 +56,8 @@ class Streams : public ::testing::TestWithParam<bool> {
   Context::Cancellable scope_ = root_.WithCancel();
   std::unique_ptr<Listener> listener_ = std::move(*network_.Listen("127.0.0.1:0"));
   EchoWorld world_;
-  std::unique_ptr<StreamServer> server_ = network_.NewStreamServer(scope_.context, {.name = "echo", .running_max = 2, .fibers = GetParam()});
+  std::unique_ptr<StreamServer> server_ =
+      network_.NewStreamServer(scope_.context, {.name = "echo", .running_max = 2, .fibers = GetParam()});
 };
 
 INSTANTIATE_TEST_SUITE_P(Both, Streams, ::testing::Bool(),
@@ -113,7 +114,8 @@ class Waiter final : public StreamHandler {
       status = WaitUntil(context.WithDeadline(end), mutex, never, [] { return false; });
     }
     const bool early = clock.MonoNow() < end;
-    (void)stream.Write(context, (status.code() != Code::kDeadlineExceeded ? "no deadline\n" : early ? "early\n" : "late enough\n"));
+    const bool ended = status.code() == Code::kDeadlineExceeded;
+    (void)stream.Write(context, !ended ? "no deadline\n" : early ? "early\n" : "late enough\n");
     return {};
   }
 };
@@ -147,22 +149,23 @@ class Thrower final : public StreamHandler {
     char buffer[8];
     const auto n = stream.TryRead(buffer, sizeof buffer);
     if (!n.ok() || !*n || **n == 0) return {StreamNext::Action::kClose};
-    {
-      MutexLock lock(game_.mutex);
-      while (game_.throws_left > 0) {
-        // Some waits have a deadline, as long as an hour.
-        const Context patient = number_ % 2 == 0 ? context : context.WithTimeout(3600s);
-        if (!WaitUntil(patient, game_.mutex, *game_.turns[number_],
-                       [&] { return game_.player == number_ || game_.throws_left == 0; }).ok()) break;
-        if (game_.throws_left == 0) break;
-        --game_.throws_left;
-        game_.player = (game_.player + 1) % game_.turns.size();
-        game_.turns[game_.player]->NotifyOne();
-      }
-      for (auto& turn : game_.turns) turn->NotifyAll();
-    }
-    (void)stream.Write(context, "over\n");
+    (void)stream.Write(context, Play(context).ok() ? "over\n" : "lost\n");
     return {};
+  }
+  Status Play(const Context& context) {
+    // Some waits have a deadline, as long as an hour.
+    const Context patient = number_ % 2 == 0 ? context : context.WithTimeout(3600s);
+    MutexLock lock(game_.mutex);
+    while (true) {
+      RETURN_IF_ERROR(WaitUntil(patient, game_.mutex, *game_.turns[number_],
+                                [&] { return game_.player == number_ || game_.throws_left == 0; }));
+      if (game_.throws_left == 0) break;
+      --game_.throws_left;
+      game_.player = (game_.player + 1) % game_.turns.size();
+      game_.turns[game_.player]->NotifyOne();
+    }
+    for (auto& turn : game_.turns) turn->NotifyAll();
+    return OkStatus();
   }
 
  private:
@@ -170,24 +173,93 @@ class Thrower final : public StreamHandler {
   const size_t number_;
 };
 
+// One of the players is none of the crew's.
 TEST_P(Streams, NoWakeUpIsLost) {
-  Thrower::Game game;
-  constexpr size_t kPlayers = 7;
-  for (size_t i = 0; i < kPlayers; ++i) game.turns.push_back(std::make_unique<CondVar>());
-  {
-    MutexLock lock(game.mutex);
-    game.throws_left = 20'000;
+  for (const size_t players : {2, 3, 7}) {
+    Thrower::Game game;
+    for (size_t i = 0; i < players; ++i) game.turns.push_back(std::make_unique<CondVar>());
+    {
+      MutexLock lock(game.mutex);
+      game.throws_left = 20'000;
+    }
+    TaskGroup group(root_, "player");
+    group.Spawn({}, [&](const Context& context) { return Thrower(game, 0).Play(context.WithTimeout(30s)); });
+    std::vector<Client> clients;
+    for (size_t i = 1; i < players; ++i) {
+      auto client = network_.Connect(root_, listener_->address());
+      auto accepted = listener_->Accept(root_);
+      ASSERT_TRUE(client.ok() && accepted.ok());
+      server_->Add(std::move(*accepted), std::make_unique<Thrower>(game, i));
+      clients.push_back({std::move(*client), ""});
+      ASSERT_TRUE(clients.back().stream->Write(root_, "x").ok());
+    }
+    EXPECT_TRUE(group.Join().ok());
+    for (Client& client : clients) EXPECT_EQ(Hear(client), "over");
+    clients.clear();
+    while (server_->stream_count() > 0) sched_yield();  // they refer to the game
   }
+}
+
+// Two that are woken together, each of whom then blocks in the kernel until it has met the other: the thread that takes the first up
+// must not keep the second waiting.
+class Meeting final : public StreamHandler {
+ public:
+  struct Place {
+    Mutex mutex{"place"};
+    CondVar changed;
+    int waiting ABSL_GUARDED_BY(mutex) = 0;
+    int arrived ABSL_GUARDED_BY(mutex) = 0;
+    bool open ABSL_GUARDED_BY(mutex) = false;
+  };
+  explicit Meeting(Place& place) : place_(place) {}
+  StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent) override {
+    char buffer[8];
+    const auto n = stream.TryRead(buffer, sizeof buffer);
+    if (!n.ok() || !*n || **n == 0) return {StreamNext::Action::kClose};
+    Status met;
+    {
+      MutexLock lock(place_.mutex);
+      ++place_.waiting;
+      place_.changed.NotifyAll();
+      met = WaitUntil(context, place_.mutex, place_.changed, [&] { return place_.open; });
+      const KernelWait asleep;
+      ++place_.arrived;
+      place_.changed.NotifyAll();
+      if (met.ok()) met = WaitUntil(context.WithTimeout(10s), place_.mutex, place_.changed, [&] { return place_.arrived == 2; });
+    }
+    (void)stream.Write(context, met.ok() ? "met\n" : "alone\n");
+    return {};
+  }
+
+ private:
+  Place& place_;
+};
+
+TEST_P(Streams, WhoBlocksLeavesWhatIsReadyToOthers) {
+  Meeting::Place place;
   std::vector<Client> clients;
-  for (size_t i = 0; i < kPlayers; ++i) {
+  for (int i = 0; i < 2; ++i) {
     auto client = network_.Connect(root_, listener_->address());
     auto accepted = listener_->Accept(root_);
     ASSERT_TRUE(client.ok() && accepted.ok());
-    server_->Add(std::move(*accepted), std::make_unique<Thrower>(game, i));
+    server_->Add(std::move(*accepted), std::make_unique<Meeting>(place));
     clients.push_back({std::move(*client), ""});
-    ASSERT_TRUE(clients.back().stream->Write(root_, "x").ok());
   }
-  for (Client& client : clients) EXPECT_EQ(Hear(client), "over");
+  for (int round = 0; round < 200; ++round) {
+    {
+      MutexLock lock(place.mutex);
+      place.waiting = place.arrived = 0;
+      place.open = false;
+    }
+    for (Client& client : clients) ASSERT_TRUE(client.stream->Write(root_, "x").ok());
+    {
+      MutexLock lock(place.mutex);
+      ASSERT_TRUE(WaitUntil(root_.WithTimeout(30s), place.mutex, place.changed, [&] { return place.waiting == 2; }).ok());
+      place.open = true;
+      place.changed.NotifyAll();
+    }
+    for (Client& client : clients) ASSERT_EQ(Hear(client), "met") << "round " << round;
+  }
   Stop();
 }
 
