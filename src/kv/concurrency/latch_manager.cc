@@ -1,6 +1,7 @@
 #include "orrery/kv/concurrency/latch_manager.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "orrery/base/assert.h"
@@ -23,20 +24,19 @@ bool LatchesConflict(const LatchSpan& a, const LatchSpan& b) {
   return read.ts.IsZero() || write.ts.IsZero() || write.ts <= read.ts;
 }
 
-}  // namespace
-
-// A shorter key's head ends in zeros: different heads are in the order of their keys, equal ones say nothing.
-LatchManager::Start::Start(std::string_view k) : key(k), head(0) {
-  unsigned char bytes[8] = {};
-  std::memcpy(bytes, k.data(), std::min(k.size(), sizeof bytes));
-  for (const unsigned char byte : bytes) head = head << 8 | byte;
+uint64_t BigEndian(const unsigned char* bytes) {
+  uint64_t value;
+  std::memcpy(&value, bytes, sizeof value);
+  return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
 }
 
-bool LatchManager::ByStart::operator()(const Admission::Latch* a, const Admission::Latch* b) const {
-  if (a->head != b->head) return a->head < b->head;
-  if (int order = a->span->span.start.compare(b->span->span.start); order != 0) return order < 0;
-  if (a->owner != b->owner) return a->owner->sequence() < b->owner->sequence();
-  return a->span < b->span;  // both in one request's list of spans
+}  // namespace
+
+LatchKey::LatchKey(std::string_view key) : key_(key) {
+  unsigned char bytes[2 * sizeof first_] = {};
+  std::memcpy(bytes, key.data(), std::min(key.size(), sizeof bytes));
+  first_ = BigEndian(bytes);
+  second_ = BigEndian(bytes + sizeof first_);
 }
 
 void LatchManager::Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other) {
@@ -52,15 +52,15 @@ bool LatchManager::Acquire(Admission& request) {
   request.latches_.reserve(request.spec_.latches.size());  // they stay where they are: the others point to them
   for (const LatchSpan& latch : request.spec_.latches) {
     const SpanRef& span = latch.span;
-    const Start start(span.start);
-    const Admission::Latch& mine = request.latches_.emplace_back(Admission::Latch{&latch, &request, start.head});
+    const LatchKey start(span.start);
+    Admission::Latch& mine = request.latches_.emplace_back(Admission::Latch{&latch, &request, {}});
     auto at = points_.lower_bound(start);
-    for (; at != points_.end() && span.Contains((*at)->span->span.start); ++at) Block(request, mine, **at);
+    for (; at != points_.end() && span.Contains(at->first.key()); ++at) Block(request, mine, *at->second);
     for (const Admission::Latch* other : spans_) {
       if (span.Overlaps(other->span->span)) Block(request, mine, *other);
     }
     if (span.is_point()) {
-      points_.insert(at, &mine);  // behind all of this key, unless we come again after others
+      mine.at = points_.emplace_hint(at, start, &mine);
     } else {
       spans_.push_back(&mine);
     }
@@ -70,8 +70,8 @@ bool LatchManager::Acquire(Admission& request) {
 
 bool LatchManager::WouldWait(std::string_view key, Timestamp ts) const {
   const LatchSpan read{SpanRef(key), Access::kRead, ts};
-  for (auto it = points_.lower_bound(Start(key)); it != points_.end() && (*it)->span->span.start == key; ++it) {
-    if (LatchesConflict(read, *(*it)->span)) return true;
+  for (auto it = points_.lower_bound(LatchKey(key)); it != points_.end() && it->first.key() == key; ++it) {
+    if (LatchesConflict(read, *it->second->span)) return true;
   }
   return std::any_of(spans_.begin(), spans_.end(), [&](const Admission::Latch* other) {
     return other->span->span.Contains(key) && LatchesConflict(read, *other->span);
@@ -81,7 +81,7 @@ bool LatchManager::WouldWait(std::string_view key, Timestamp ts) const {
 void LatchManager::Release(Admission& request, Woken& woken) {
   for (const Admission::Latch& mine : request.latches_) {
     if (mine.span->span.is_point()) {
-      points_.erase(points_.find(&mine));
+      points_.erase(mine.at);
     } else {
       EraseValue(spans_, &mine);
     }

@@ -14,7 +14,13 @@ struct TestRequest : Admission {
   int number = 0;
 };
 
-std::string KeyOf(uint64_t n) { return std::string(1, char('a' + n % 10)); }
+// Ten keys in their order, some alike for as many bytes as latches compare at once, or for longer.
+std::string KeyOf(uint64_t n) {
+  const std::string head(16, 'a');
+  const std::string keys[] = {"a", head.substr(1), head, head + '\0', head + std::string("\0b", 2), head + 'b', head + "bb",
+                              "aaaaaaaab", "b", "c"};
+  return keys[n % 10];
+}
 
 // The rule, written down once more without any cleverness.
 bool NaiveConflict(const LatchSpan& a, const LatchSpan& b) {

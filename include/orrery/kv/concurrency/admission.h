@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -62,6 +63,24 @@ struct AdmissionSpec {
   absl::InlinedVector<LockSpan, 2> locks;
 };
 
+// A key as latches are compared with it.
+class LatchKey {
+ public:
+  explicit LatchKey(std::string_view key);
+  std::string_view key() const { return key_; }
+  bool operator<(const LatchKey& o) const {
+    if (first_ != o.first_) return first_ < o.first_;
+    return second_ != o.second_ ? second_ < o.second_ : key_ < o.key_;
+  }
+
+ private:
+  // The first sixteen bytes as numbers of the same order: keys of one table share the first few, and the rest nearly
+  // always decides. A shorter key's end in zeros: different numbers are in the order of their keys, equal ones say nothing.
+  uint64_t first_;
+  uint64_t second_;
+  std::string_view key_;
+};
+
 struct KeyLocks;  // lock_table.cc
 
 class Admission {
@@ -81,10 +100,12 @@ class Admission {
   friend class LockTable;
   friend class ConcurrencyManager;
 
+  struct Latch;
+  using LatchPoints = std::multimap<LatchKey, const Latch*>;
   struct Latch {
     const LatchSpan* span = nullptr;
     Admission* owner = nullptr;
-    uint64_t head = 0;  // the first bytes of the span's start as a number of the same order: it nearly always decides
+    LatchPoints::iterator at;  // of a point: it is taken out without a search
   };
   enum class Stage : uint8_t { kNew, kWaitsForLatch, kHoldsLatches, kWaitsForLock, kFinished };
 

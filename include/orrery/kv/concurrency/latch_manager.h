@@ -5,9 +5,9 @@
 // Pure, not thread-safe (admission.h).
 #pragma once
 
-#include <string>
+#include <string_view>
+#include <vector>
 
-#include "absl/container/btree_set.h"
 #include "orrery/kv/concurrency/admission.h"
 
 namespace orrery::kv {
@@ -26,25 +26,9 @@ class LatchManager {
   bool empty() const { return points_.empty() && spans_.empty(); }
 
  private:
-  // A key as latches are compared with it.
-  struct Start {
-    explicit Start(std::string_view k);
-    std::string_view key;
-    uint64_t head;  // as Admission::Latch's
-  };
-  struct ByStart {
-    using is_transparent = void;
-    bool operator()(const Admission::Latch* a, const Admission::Latch* b) const;
-    bool operator()(const Admission::Latch* a, const Start& b) const {
-      return a->head != b.head ? a->head < b.head : a->span->span.start < b.key;
-    }
-    bool operator()(const Start& a, const Admission::Latch* b) const {
-      return a.head != b->head ? a.head < b->head : a.key < b->span->span.start;
-    }
-  };
   static void Block(Admission& request, const Admission::Latch& mine, const Admission::Latch& other);
 
-  absl::btree_set<const Admission::Latch*, ByStart> points_;
+  Admission::LatchPoints points_;               // equal keys in order of arrival
   std::vector<const Admission::Latch*> spans_;  // in order of arrival
 };
 
