@@ -112,23 +112,14 @@ bool ReadDouble(std::string_view& in, double& value, Direction d) {
 }
 
 void AppendBytes(std::string& out, std::string_view value, Direction d) {
-  const uint8_t mask = Mask(d);
-  constexpr size_t kPieceBytes = 64;  // keys are mostly one; a string looks for room at each push
-  char piece[2 * kPieceBytes + 2];
-  while (true) {
-    size_t n = 0;
-    for (const char c : value.substr(0, kPieceBytes)) {
-      piece[n++] = char(uint8_t(c) ^ mask);
-      if (c == 0) piece[n++] = char(0xFF ^ mask);
-    }
-    if (value.size() <= kPieceBytes) {
-      piece[n++] = char(mask);
-      piece[n++] = char(0x01 ^ mask);
-      out.append(piece, n);
-      return;
-    }
-    out.append(piece, n);
-    value.remove_prefix(kPieceBytes);
+  const size_t start = out.size();
+  // Few keys have zeros in them: they are copied as they are.
+  for (size_t zero; (zero = value.find('\0')) != value.npos; value.remove_prefix(zero + 1)) {
+    out.append(value.substr(0, zero)).append("\x00\xFF", 2);
+  }
+  out.append(value).append("\x00\x01", 2);
+  if (const uint8_t mask = Mask(d); mask != 0) {
+    for (size_t i = start; i < out.size(); ++i) out[i] = char(uint8_t(out[i]) ^ mask);
   }
 }
 

@@ -2,16 +2,29 @@
 
 namespace orrery::wire {
 
-void AppendVarint(std::string& out, uint64_t value) {
-  if (value < 0x80) return out.push_back(char(value));  // tags and most lengths
-  char bytes[10];
+namespace {
+constexpr size_t kVarintBytesMax = 10;
+
+size_t PutVarint(char* bytes, uint64_t value) {
   size_t n = 0;
   for (; value >= 0x80; value >>= 7) bytes[n++] = char(value | 0x80);
   bytes[n++] = char(value);
-  out.append(bytes, n);
+  return n;
+}
+}  // namespace
+
+void AppendVarint(std::string& out, uint64_t value) {
+  if (value < 0x80) return out.push_back(char(value));  // tags and most lengths
+  char bytes[kVarintBytesMax];
+  out.append(bytes, PutVarint(bytes, value));
 }
 
 bool ReadVarint(std::string_view& in, uint64_t& value) {
+  if (!in.empty() && uint8_t(in.front()) < 0x80) {  // as above
+    value = uint8_t(in.front());
+    in.remove_prefix(1);
+    return true;
+  }
   value = 0;
   for (int shift = 0; shift < 70; shift += 7) {
     if (in.empty()) return false;
@@ -25,6 +38,11 @@ bool ReadVarint(std::string_view& in, uint64_t& value) {
 }
 
 namespace internal {
+void InsertLength(std::string& out, size_t body, size_t bytes) {
+  char length[kVarintBytesMax];
+  out.replace(body - 1, 1, length, PutVarint(length, bytes));
+}
+
 bool NextField(std::string_view& in, Field& field) {
   uint64_t tag = 0;
   if (!ReadVarint(in, tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX) return false;

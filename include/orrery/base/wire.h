@@ -49,6 +49,35 @@ inline void AppendTag(std::string& out, uint32_t field, WireType type) {
   AppendVarint(out, uint64_t(field) << 3 | type);
 }
 
+// Replaces the byte before `body` by the number of bytes from there on, which does not fit into it.
+void InsertLength(std::string& out, size_t body, size_t bytes);
+
+// A message within a message: its bytes are written where they stay, behind one byte for their number, which nearly always
+// fits in there.
+class Nested {
+ public:
+  Nested(std::string& out, uint32_t field) : out_(out), start_(out.size()) {
+    AppendTag(out, field, kBytes);
+    out.push_back(0);
+    body_ = out.size();
+  }
+  // An empty one is left out, unless it is to be kept.
+  void End(bool keep_empty) const {
+    const size_t bytes = out_.size() - body_;
+    if (bytes == 0 && !keep_empty) return out_.resize(start_);
+    if (bytes < 0x80) {
+      out_[body_ - 1] = char(bytes);
+    } else {
+      InsertLength(out_, body_, bytes);
+    }
+  }
+
+ private:
+  std::string& out_;
+  const size_t start_;
+  size_t body_;
+};
+
 struct Encoder {
   std::string& out;
   bool keep_default = false;  // elements of vectors, optionals and variants are written even when zero
@@ -76,19 +105,14 @@ struct Encoder {
       AppendVarint(out, value.size());
       out.append(value);
     } else if constexpr (IsVariant<T>::value) {
-      std::string body;
-      std::visit([&](const auto& v) { Encoder{body, true}(uint32_t(value.index() + 1), v); }, value);
-      AppendTag(out, field, kBytes);
-      AppendVarint(out, body.size());
-      out.append(body);
+      const Nested nested(out, field);
+      std::visit([&](const auto& v) { Encoder{out, true}(uint32_t(value.index() + 1), v); }, value);
+      nested.End(true);
     } else {
-      std::string body;
-      Encoder inner{body};
+      const Nested nested(out, field);
+      Encoder inner{out};
       const_cast<T&>(value).Visit(inner);
-      if (body.empty() && !keep_default) return;
-      AppendTag(out, field, kBytes);
-      AppendVarint(out, body.size());
-      out.append(body);
+      nested.End(keep_default);
     }
   }
 

@@ -61,6 +61,27 @@ TEST(Wire, RoundTripKeepsEverything) {
   EXPECT_EQ(back, Tree());
 }
 
+// A message within a message stands behind its length, however many bytes that takes.
+TEST(Wire, NestedMessagesHaveTheirLengthBefore) {
+  for (const size_t size : {0u, 1u, 125u, 126u, 127u, 128u, 129u, 16380u, 16384u, 16400u, 70000u}) {
+    std::string leaf;
+    if (size > 0) {
+      leaf = "\x12";
+      wire::AppendVarint(leaf, size);
+      leaf.append(size, 'x');
+    }
+    std::string expected = "before\x12";
+    wire::AppendVarint(expected, leaf.size());
+    expected += leaf;
+    expected += "\x12\x02\x08\x02";  // a second one, of number 1 zigzag
+    std::string encoded = "before";
+    Tree tree{.leaves = {{0, std::string(size, 'x')}, {1, ""}}};
+    tree.choice = Leaf{};
+    wire::EncodeTo(tree, encoded);
+    ASSERT_EQ(encoded, expected + std::string("\x22\x02\x0A\x00", 4)) << size;
+  }
+}
+
 TEST(Wire, UnknownFieldsAreSkipped) {
   Other other;
   ASSERT_TRUE(wire::Decode(wire::Encode(Tree{.range = RangeId(3), .real = 1}), other).ok());
