@@ -205,9 +205,8 @@ StatusOr<StatementDescription> Session::DescribeStatement(const runtime::Context
 
 StatusOr<StatementDescription> Session::DescribePortal(const runtime::Context&, std::string_view name,
                                                        FormatCodes& formats) {
-  Scope scope(*this);
   auto it = portals_.find(name);
-  if (it == portals_.end()) return scope.Finish(NoPortal(name));
+  if (it == portals_.end()) return Scope(*this).Finish(NoPortal(name));
   formats = it->second.formats;
   StatementDescription description;
   description.columns = it->second.compiled->result;
