@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kv/replica/local_keys.h"
-
 namespace orrery::kv {
 namespace {
 
@@ -11,10 +9,8 @@ namespace {
 // range. Requests on records take it, so that none runs while records change sides.
 constexpr Timestamp kIsolatedFromSplitsOnly{0, 1};
 
-// Latch keys of transaction records: below all user keys, which begin with at least 0x02.
-std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id) {
-  return std::string("\x01").append(local_keys::TxnRecordKey(anchor, txn_id));
-}
+// Latch keys of transaction records are this and the transaction's id: below all user keys, which begin with at least 0x02.
+constexpr std::string_view kRecordLatches = "\x01";
 
 // A load's batch takes one latch from its first key to its last, which costs others a wait where they are among them,
 // and spares it thousands of entries to make, compare and take out.
@@ -79,7 +75,7 @@ class SpecBuilder {
 
   void Finish() {
     if (last_.empty()) return;
-    const std::string_view end = storage_.Copy(std::string(last_) + '\0');
+    const std::string_view end = storage_.Copy(last_, std::string_view("\0", 1));
     Latch(SpanRef(first_, end), Access::kWrite, write_ts_);
   }
 
@@ -104,7 +100,7 @@ class SpecBuilder {
   // Against splits. kByOthers: the batch has latches on keys of this range, each of which is in a split's way as well.
   enum class Isolated : uint8_t { kByItself, kByOthers };
   void AddRecord(const TxnMeta& txn, Isolated isolated = Isolated::kByItself) {
-    Latch(SpanRef(storage_.Copy(RecordLatchKey(txn.anchor_key, txn.id))), Access::kWrite, {});
+    Latch(SpanRef(storage_.Copy(kRecordLatches, txn.id)), Access::kWrite, {});
     if (isolated == Isolated::kByOthers && (spec_.latches.size() > 1 || !first_.empty())) return;
     Latch(storage_.Keep(txn.anchor_key), Access::kRead, kIsolatedFromSplitsOnly);
   }
@@ -148,18 +144,18 @@ std::string_view RequestStorage::Keep(std::string_view bytes) {
   return copies ? Copy(bytes) : bytes;
 }
 
-std::string_view RequestStorage::Copy(std::string_view bytes) {
-  if (bytes.size() > block_left) {
+std::string_view RequestStorage::Copy(std::string_view bytes, std::string_view more) {
+  const size_t total = bytes.size() + more.size();
+  if (total > block_left) {
     // Most batches fit into the first block; many keys share later ones.
-    const size_t size = std::max<size_t>(bytes.size(), blocks.empty() ? 256 : 16 * 1024);
+    const size_t size = std::max<size_t>(total, blocks.empty() ? 256 : 16 * 1024);
     blocks.push_back(std::make_unique_for_overwrite<char[]>(size));
     block_at = blocks.back().get();
     block_left = size;
   }
-  std::copy(bytes.begin(), bytes.end(), block_at);
-  const std::string_view copy(block_at, bytes.size());
-  block_at += bytes.size();
-  block_left -= bytes.size();
+  const std::string_view copy(block_at, total);
+  block_at = std::copy(more.begin(), more.end(), std::copy(bytes.begin(), bytes.end(), block_at));
+  block_left -= total;
   return copy;
 }
 

@@ -23,8 +23,8 @@ struct RequestStorage {
   std::string_view Keep(std::string_view bytes);
   SpanRef Keep(const Span& span) { return span.is_point() ? SpanRef(Keep(span.start)) : SpanRef(Keep(span.start), Keep(span.end)); }
 
-  // A copy that lives as long as this.
-  std::string_view Copy(std::string_view bytes);
+  // A copy of both, one behind the other, that lives as long as this.
+  std::string_view Copy(std::string_view bytes, std::string_view more = {});
 
   bool copies;
   std::optional<TxnMeta> txn;  // a copy, if the batch writes in a transaction
@@ -92,7 +92,8 @@ struct Waiter {
 
 // Filled in by the proposer; from Submit on it belongs to the driver until the waiter is done.
 struct Proposal {
-  Command command;
+  Command command;  // its effects are moved away as it is applied
+  raft::EntryId entry;  // set when it is proposed
   std::shared_ptr<PendingRequest> request;  // null: of the replica itself
   TxnMeta txn;                              // the evaluating transaction; id empty: none
   eval::LocalEffects local;

@@ -7,8 +7,6 @@
 namespace orrery::kv {
 namespace {
 
-constexpr size_t kChecksumBytes = 4;
-
 uint32_t RecordChecksum(std::string_view key, std::string_view message) {
   return uint32_t(Hash64(message, Hash64(key)));
 }
@@ -16,19 +14,23 @@ uint32_t RecordChecksum(std::string_view key, std::string_view message) {
 }  // namespace
 
 std::string SealRecord(std::string_view key, std::string_view message) {
-  const uint32_t checksum = RecordChecksum(key, message);
   std::string out;
-  out.reserve(kChecksumBytes + message.size());
-  for (size_t i = 0; i < kChecksumBytes; ++i) out.push_back(char(checksum >> (8 * i)));
-  out.append(message);
+  out.reserve(kRecordChecksumBytes + message.size());
+  out.append(kRecordChecksumBytes, '\0').append(message);
+  SealRecordInPlace(key, out);
   return out;
 }
 
+void SealRecordInPlace(std::string_view key, std::string& record) {
+  const uint32_t checksum = RecordChecksum(key, std::string_view(record).substr(kRecordChecksumBytes));
+  for (size_t i = 0; i < kRecordChecksumBytes; ++i) record[i] = char(checksum >> (8 * i));
+}
+
 StatusOr<std::string_view> OpenRecord(std::string_view key, std::string_view bytes) {
-  if (bytes.size() < kChecksumBytes) return DataLossError("record is shorter than its checksum");
+  if (bytes.size() < kRecordChecksumBytes) return DataLossError("record is shorter than its checksum");
   uint32_t stored = 0;
-  for (size_t i = 0; i < kChecksumBytes; ++i) stored |= uint32_t(uint8_t(bytes[i])) << (8 * i);
-  const std::string_view message = bytes.substr(kChecksumBytes);
+  for (size_t i = 0; i < kRecordChecksumBytes; ++i) stored |= uint32_t(uint8_t(bytes[i])) << (8 * i);
+  const std::string_view message = bytes.substr(kRecordChecksumBytes);
   if (stored != RecordChecksum(key, message)) {
     return DataLossError("checksum of the record at " + Printable(key) + " is wrong");
   }

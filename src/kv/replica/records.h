@@ -61,8 +61,6 @@ struct InstallMarkerRecord {  // A7: a RaftSnapshot whose chunks are all staged 
 // What a committed entry does. Everything was decided when it was evaluated: applying it only checks the lease
 // sequence (T4) and the lease applied index (T20), so all replicas do the same.
 struct Command {
-  uint64_t id = 0;                  // of the proposal, unique on its proposer
-  NodeId proposer;
   LeaseSequence lease_sequence;     // it was evaluated under
   uint64_t lease_applied_index = 0;
   std::string effects;              // a serialised storage::WriteBatch
@@ -79,7 +77,7 @@ struct Command {
   uint8_t new_rows = 0;             // 1: what it puts into kMvcc are new keys' versions, ascending (bulk_load.md)
   std::optional<LockHandover> lock_handover;  // the proposer's lease ends with it; for the next one (B44)
   template <class V> void Visit(V& v) {
-    v(1, id); v(2, proposer); v(3, lease_sequence); v(4, lease_applied_index); v(5, effects); v(6, stats_delta);
+    v(3, lease_sequence); v(4, lease_applied_index); v(5, effects); v(6, stats_delta);
     v(7, write_ts); v(8, closed_ts); v(9, gc_threshold); v(10, lease); v(11, split); v(12, right_stats);
     v(13, right_read_bound); v(14, change_replicas); v(15, truncate);
     v(16, lock_handover); v(17, new_rows);
@@ -89,11 +87,17 @@ struct Command {
 // Records on disk: 4 bytes of checksum over key and message, then the message. A record that strayed or was
 // damaged is DataLoss.
 std::string SealRecord(std::string_view key, std::string_view message);
+inline constexpr size_t kRecordChecksumBytes = 4;
+// The same in place: `record` is room for the checksum and the message.
+void SealRecordInPlace(std::string_view key, std::string& record);
 StatusOr<std::string_view> OpenRecord(std::string_view key, std::string_view bytes);
 
 template <class T>
 void PutRecord(storage::WriteBatch& batch, storage::ColumnFamily cf, std::string_view key, const T& record) {
-  batch.Put(cf, key, SealRecord(key, wire::Encode(record)));
+  std::string bytes(kRecordChecksumBytes, '\0');
+  wire::EncodeTo(record, bytes);
+  SealRecordInPlace(key, bytes);
+  batch.Put(cf, key, bytes);
 }
 template <class T>
 Status ParseRecord(std::string_view key, std::string_view bytes, T& record) {

@@ -86,6 +86,7 @@ struct Replica::Attempt {
   Timestamp read_ts;
   Timestamp write_ts;
   TxnMeta txn;
+  RecordMark record_mark;  // of a one-phase commit: its latch on the record keeps it as it is
   LeaseSequence lease_sequence;
   Timestamp gc_threshold;
   bool writes = false;
@@ -387,7 +388,10 @@ void Replica::ChooseTimestamps(const BatchRequest& batch, Attempt& attempt) {
     }
   }
   if (txn) {
-    if (attempt.one_phase) write_ts.Forward(reads_.GetRecordMark(txn->meta.id).pushed_to);
+    if (attempt.one_phase) {
+      attempt.record_mark = reads_.GetRecordMark(txn->meta.id);
+      write_ts.Forward(attempt.record_mark.pushed_to);
+    }
     attempt.txn.write_ts = write_ts;
     attempt.read_ts = std::max(txn->read_ts, attempt.read_floor);
     // B35: an earlier leaseholder's clock may have been ahead of ours until our lease began.
@@ -425,7 +429,8 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
     view.gc_threshold = attempt.gc_threshold;
     view.scan_bytes_max = host_.limits().scan_bytes_max;
     view.planted = host_.limits().planted;
-    view.record_mark = [this](std::string_view id) {
+    view.record_mark = [this, &attempt](std::string_view id) {
+      if (attempt.one_phase && id == attempt.txn.id) return attempt.record_mark;
       MutexLock lock(mutex_);
       return reads_.GetRecordMark(id);
     };

@@ -218,13 +218,12 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // replica_apply.cc: inside a cycle.
   void ApplyCommitted(CycleOutput& out);
   void ApplyEntry(const raft::Entry& entry, CycleOutput& out);
-  bool ApplyCommand(Command& command, const raft::Entry& entry, CycleOutput& out);
+  bool ApplyCommand(Command& command, const raft::Entry& entry, Proposal* own, CycleOutput& out);
   void ApplyLease(const Lease& lease, CycleOutput& out);
   void ApplySplit(const Command& command, CycleOutput& out);
   void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
   void StageAppliedState(storage::WriteBatch& batch);
-  bool StageLoad(const Command& command, const storage::WriteBatch& effects, CycleOutput& out);
-  std::shared_ptr<Proposal> OwnProposal(const Command& command) const;
+  bool StageLoad(const Command& command, const storage::WriteBatch& effects, Proposal* own, CycleOutput& out);
 
   ReplicaHost& host_;
   const RangeId range_;
@@ -270,7 +269,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   AppliedStateRecord state_;
   Lease current_lease_;
   std::shared_ptr<const RangeDescriptor> current_descriptor_;
-  std::map<uint64_t, std::shared_ptr<Proposal>> in_flight_;
+  std::map<raft::EntryId, std::shared_ptr<Proposal>> in_flight_;
   std::vector<std::pair<std::shared_ptr<Proposal>, Status>> completed_;  // told after the effects are written
   std::map<ReplicaId, ReplicaDescriptor> peers_heard_;  // addresses of senders, for the uninitialised
   std::set<ReplicaId> full_peers_;                      // as their last messages say
@@ -280,7 +279,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::vector<raft::Entry> alone_;   // of this cycle: what ApplyAlone is to apply
   bool applied_alone_ = false;       // it did
   raft::SoftState soft_state_;
-  uint64_t next_proposal_ = 1;
   uint64_t max_lease_applied_index_ = 0;
   bool lease_proposed_ = false;      // for this term
   std::optional<Leaving> leaving_;

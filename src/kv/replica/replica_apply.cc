@@ -26,22 +26,27 @@ void Replica::StageAppliedState(storage::WriteBatch& batch) {
   PutRecord(batch, ColumnFamily::kState, local_keys::AppliedState(range_), state_);
 }
 
+// An entry of this term and index is what was proposed here as such, whoever committed it: its command is still at hand, and its
+// bytes are for others and for restarts.
 void Replica::ApplyEntry(const raft::Entry& entry, CycleOutput& out) {
   ORRERY_ASSERT(entry.index == state_.index.Next(), "A3: entries are applied in order, once");
-  Command command;
+  const auto in_flight = in_flight_.find(raft::EntryId{entry.term, entry.index});
+  const std::shared_ptr<Proposal> own = in_flight == in_flight_.end() ? nullptr : in_flight->second;
+  Command decoded;
+  Command& command = own && entry.kind == raft::EntryKind::kNormal ? own->command : decoded;
   bool accepted = false;
   if (entry.kind == raft::EntryKind::kNormal) {
     if (!entry.payload.empty()) {
-      const Status decoded = wire::Decode(entry.payload, command);
-      if (!decoded.ok()) return Quarantine(decoded, out);
-      accepted = ApplyCommand(command, entry, out);
+      const Status status = own ? OkStatus() : wire::Decode(entry.payload, decoded);
+      if (!status.ok()) return Quarantine(status, out);
+      accepted = ApplyCommand(command, entry, own.get(), out);
     }
   } else {
     raft::ConfChange change;
-    Status decoded = wire::Decode(entry.payload, change);
-    if (decoded.ok() && !change.context.empty()) decoded = wire::Decode(change.context, command);
-    if (!decoded.ok()) return Quarantine(decoded, out);
-    accepted = change.context.empty() || ApplyCommand(command, entry, out);
+    Status status = wire::Decode(entry.payload, change);
+    if (status.ok() && !change.context.empty()) status = wire::Decode(change.context, decoded);
+    if (!status.ok()) return Quarantine(status, out);
+    accepted = change.context.empty() || ApplyCommand(command, entry, own.get(), out);
     raft::Entry effective = entry;
     if (!accepted) effective.payload = RefusedConfChange();
     auto membership = raft_->ApplyConfChange(effective);
@@ -53,41 +58,26 @@ void Replica::ApplyEntry(const raft::Entry& entry, CycleOutput& out) {
   state_.term = entry.term;
   host_.counters().commands_applied.fetch_add(1, std::memory_order_relaxed);
   if (command.truncate.index) truncation_proposed_ = false;
-  const auto proposal = OwnProposal(command);
-  if (!proposal) return;
-  in_flight_.erase(command.id);
-  Complete(proposal, accepted ? OkStatus() : NotLeaseholder(), out);
-}
-
-// What became this command, if it was proposed here by this incarnation.
-std::shared_ptr<Proposal> Replica::OwnProposal(const Command& command) const {
-  if (command.proposer != host_.node()) return nullptr;
-  const auto it = in_flight_.find(command.id);
-  // Ids begin anew with each incarnation: an old entry must not end a new proposal of the same number.
-  if (it == in_flight_.end() || it->second->command.lease_sequence != command.lease_sequence ||
-      it->second->command.lease_applied_index != command.lease_applied_index) {
-    return nullptr;
-  }
-  return it->second;
+  if (!own || in_flight_.erase(own->entry) == 0) return;
+  Complete(own, accepted ? OkStatus() : NotLeaseholder(), out);
 }
 
 // A load's rows go into the store by themselves. What was staged before them is written before them, with the applied
 // index as it is before this command; its other effects with those behind it (A3). False: it is no load to ingest.
-bool Replica::StageLoad(const Command& command, const storage::WriteBatch& effects, CycleOutput& out) {
+bool Replica::StageLoad(const Command& command, const storage::WriteBatch& effects, Proposal* own, CycleOutput& out) {
   if (!command.new_rows || !host_.limits().IsLargeLoad(effects.bytes().size())) return false;
   auto load = storage::SplitLoad(effects);
   if (!load) return false;
   load->rows.PromiseNewestVersions();
   if (!out.effects.empty()) StageAppliedState(out.effects);
-  const auto proposal = OwnProposal(command);
   host_.counters().loads_ingested.fetch_add(1, std::memory_order_relaxed);
-  out.loads.push_back({std::move(out.effects), std::move(load->rows), proposal ? std::move(proposal->load) : nullptr});
+  out.loads.push_back({std::move(out.effects), std::move(load->rows), own ? std::move(own->load) : nullptr});
   out.effects = std::move(load->rest);
   return true;
 }
 
 // Whether the command took effect. T4: only under the lease it was evaluated under. T20: at most once.
-bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutput& out) {
+bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, Proposal* own, CycleOutput& out) {
   if (command.lease) {
     const bool follows = command.lease->sequence == current_lease_.sequence.Next() &&
                          command.lease->start >= current_lease_.start;
@@ -102,7 +92,7 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, CycleOutp
     Quarantine(effects.status(), out);
     return false;
   }
-  if (!StageLoad(command, *effects, out)) out.effects.Append(*effects);
+  if (!StageLoad(command, *effects, own, out)) out.effects.Append(*effects);
   state_.lease_applied_index = command.lease_applied_index;
   state_.stats += command.stats_delta;
   state_.gc_threshold.Forward(command.gc_threshold);

@@ -83,7 +83,7 @@ void Replica::ContinueHandOver(MonoTime now) {
     if (required) return (void)TransferNow(target, now).ok();
     return OpenAdmission();
   }
-  in_flight_.emplace(proposal->command.id, std::move(proposal));
+  in_flight_.emplace(proposal->entry, std::move(proposal));
   // From here on nothing is served or proposed under this lease, whatever becomes of the proposal.
   leaving_->proposed = true;
   ended_lease_ = current_lease_.sequence;

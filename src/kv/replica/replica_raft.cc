@@ -13,6 +13,7 @@ using storage::ColumnFamily;
 namespace {
 
 constexpr Duration kServedPastLease = 3s;  // by a planted bug
+constexpr size_t kOtherFieldsBytes = 128;  // of an ordinary command, beside its effects
 
 }  // namespace
 
@@ -336,7 +337,7 @@ void Replica::ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, Cycle
   for (auto& proposal : proposals) {
     Status status = ProposeOne(*proposal);
     if (status.ok()) {
-      in_flight_.emplace(proposal->command.id, std::move(proposal));
+      in_flight_.emplace(proposal->entry, std::move(proposal));
       continue;
     }
     // It never entered the log: certainly not executed.
@@ -356,19 +357,19 @@ Status Replica::ProposeOne(Proposal& proposal) {
   Command& command = proposal.command;
   if (Planted(PlantedBug::kSequenceAtProposal) && !command.lease) command.lease_sequence = current_lease_.sequence;
   if (!command.lease && !IsLeased(command)) return NotLeaseholder();
-  command.id = next_proposal_++;
-  command.proposer = host_.node();
   command.lease_applied_index = max_lease_applied_index_ + 1;
   if (command.change_replicas) {
     raft::ConfChange change = ConfChangeBetween(*current_descriptor_, command.change_replicas->descriptor);
     change.context = wire::Encode(command);
-    auto id = raft_->ProposeConfChange(change);
-    if (!id.ok()) return id.status();
+    ASSIGN_OR_RETURN(proposal.entry, raft_->ProposeConfChange(change));
   } else {
     // What followers do nothing with but to write it down, they may hear of later.
     const bool awaited = command.lease || command.split || command.lock_handover;
-    auto id = raft_->Propose(wire::Encode(command), awaited ? raft::CommitNews::kAtOnce : raft::CommitNews::kWithNext);
-    if (!id.ok()) return id.status();
+    std::string payload;
+    payload.reserve(command.effects.size() + kOtherFieldsBytes);
+    wire::EncodeTo(command, payload);
+    const auto news = awaited ? raft::CommitNews::kAtOnce : raft::CommitNews::kWithNext;
+    ASSIGN_OR_RETURN(proposal.entry, raft_->Propose(std::move(payload), news));
   }
   ++max_lease_applied_index_;
   return OkStatus();
@@ -401,7 +402,7 @@ void Replica::MaybeProposeLease(CycleOutput& out) {
   proposal->command.lease_sequence = current_lease_.sequence;
   if (ProposeOne(*proposal).ok()) {
     lease_proposed_ = true;
-    in_flight_.emplace(proposal->command.id, std::move(proposal));
+    in_flight_.emplace(proposal->entry, std::move(proposal));
   }
 }
 
@@ -432,7 +433,7 @@ void Replica::MaybeTruncate() {
   proposal->command.truncate = {RaftIndex(target), *term};
   if (ProposeOne(*proposal).ok()) {
     truncation_proposed_ = true;
-    in_flight_.emplace(proposal->command.id, std::move(proposal));
+    in_flight_.emplace(proposal->entry, std::move(proposal));
   }
 }
 

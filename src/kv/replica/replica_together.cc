@@ -91,7 +91,7 @@ void Replica::ProposeTogether(std::shared_ptr<Proposal> proposal, CycleOutput& o
   raft_->Wake(out.now);
   const Status status = ProposeOne(*proposal);
   ORRERY_ASSERT(status.ok(), "a part of a commit over several ranges is proposed with the others");
-  in_flight_.emplace(proposal->command.id, std::move(proposal));
+  in_flight_.emplace(proposal->entry, std::move(proposal));
 }
 
 void Replica::RefuseTogether(std::shared_ptr<Proposal> proposal, CycleOutput& out) {
