@@ -9,10 +9,6 @@ using storage::ColumnFamily;
 
 constexpr size_t kCacheBytesMax = 4 << 20;
 
-// So many entries go by one deletion of their interval: one for each would be a third of what a busy range's replica writes. Fewer
-// are not worth an interval, which the engine's reads of the log have to look at until it is compacted away.
-constexpr uint64_t kDeletedAtOnceMin = 8;
-
 }  // namespace
 
 Status RaftLog::Load(raft::ConfState conf) {
@@ -121,13 +117,8 @@ void RaftLog::StageTruncation(storage::WriteBatch& batch, const TruncatedStateRe
   if (to.index <= truncated_.index || to.index > last_) return;
   const uint64_t total = last_.value() - truncated_.index.value();
   const uint64_t dropped = to.index.value() - truncated_.index.value();
-  if (dropped >= kDeletedAtOnceMin) {
-    const std::string first = local_keys::LogEntry(range_, truncated_.index.Next());
-    batch.DeleteRange(ColumnFamily::kRaft, first, local_keys::LogEntry(range_, to.index.Next()));
-  } else {
-    for (RaftIndex i = truncated_.index.Next(); i <= to.index; i = i.Next()) {
-      batch.Delete(ColumnFamily::kRaft, local_keys::LogEntry(range_, i));
-    }
+  for (RaftIndex i = truncated_.index.Next(); i <= to.index; i = i.Next()) {
+    batch.Delete(ColumnFamily::kRaft, local_keys::LogEntry(range_, i));
   }
   bytes_ -= bytes_ / total * dropped;
   truncated_ = to;
