@@ -193,6 +193,18 @@ class ProcessesTest(unittest.TestCase):
         reaper.join()
         processes.remove_folder(folder)
 
+    def test_a_process_lives_as_long_as_one_of_its_threads(self):
+        program = ("import ctypes, os, threading\n"
+                   "threading.Thread(target=lambda: os._exit(len(os.read(0, 1)))).start()\n"
+                   "ctypes.CDLL(None).pthread_exit(None)\n")
+        with subprocess.Popen(["/usr/bin/python3", "-c", program], stdin=subprocess.PIPE) as child:
+            until = time.monotonic() + 10
+            while processes.state(child.pid) != "Z":
+                self.assertLess(time.monotonic(), until, "the first thread does not end")
+            self.assertTrue(processes.alive(child.pid))
+            child.stdin.close()
+            self.assertTrue(processes.wait_gone([child.pid], 10))
+
 
 def test(run):
     global RUN
