@@ -1,8 +1,13 @@
 #include "storage/engine/log_files.h"
 
+#include <algorithm>
+#include <cstring>
+#include <new>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "orrery/runtime/kernel_wait.h"
 
 namespace orrery::storage {
 namespace {
@@ -34,55 +39,146 @@ IOStatus CutFile(rocksdb::FileSystem& files, const std::string& name, uint64_t s
   return status.ok() ? closed : status;
 }
 
-class LogFile final : public FSWritableFile {
+// Pages of a file past the page cache.
+class DirectFile final : public FSRandomRWFile {
  public:
-  LogFile(rocksdb::FileSystem& files, std::string name, std::unique_ptr<FSRandomRWFile> file)
-      : files_(files), name_(std::move(name)), file_(std::move(file)), zeros_(kLogZerosBytes + kPageBytes, '\0') {}
-  ~LogFile() override {
-    if (file_) Close(IOOptions(), nullptr).PermitUncheckedError();
+  explicit DirectFile(std::unique_ptr<FSWritableFile> file) : file_(std::move(file)) {}
+  IOStatus Write(uint64_t offset, const Slice& pages, const IOOptions& options, IODebugContext* debug) override {
+    return file_->PositionedAppend(pages, offset, options, debug);
   }
-
-  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    IOStatus status = file_->Write(size_, data, options, debug);
-    if (!status.ok()) return status;
-    size_ += data.size();
-    if (size_ > zeroed_ && fills_) Fill(options, debug);
-    return status;
+  IOStatus Read(uint64_t, size_t, const IOOptions&, Slice*, char*, IODebugContext*) const override {
+    return IOStatus::NotSupported("nobody reads a log that is being written");
   }
-  using FSWritableFile::Append;
-
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override { return file_->Sync(options, debug); }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override { return file_->Fsync(options, debug); }
-  bool IsSyncThreadSafe() const override { return true; }
+  IOStatus Close(const IOOptions& options, IODebugContext* debug) override { return file_->Close(options, debug); }
+
+ private:
+  const std::unique_ptr<FSWritableFile> file_;
+};
+
+// The bytes of one window of the file, zeros where nothing was appended, at an address that direct writes take.
+class Window {
+ public:
+  Window() : bytes_(static_cast<char*>(::operator new(kLogZerosBytes, std::align_val_t(kPageBytes)))) { Begin(0); }
+  ~Window() { ::operator delete(bytes_, std::align_val_t(kPageBytes)); }
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+
+  uint64_t begin() const { return begin_; }
+  uint64_t end() const { return begin_ + kLogZerosBytes; }
+  void Begin(uint64_t offset) {
+    begin_ = offset;
+    std::memset(bytes_, 0, kLogZerosBytes);
+  }
+  // Both within the window; offsets are the file's.
+  void Put(uint64_t offset, const Slice& data) { std::memcpy(bytes_ + (offset - begin_), data.data(), data.size()); }
+  Slice Between(uint64_t from, uint64_t to) const { return {bytes_ + (from - begin_), to - from}; }
+
+ private:
+  char* const bytes_;
+  uint64_t begin_ = 0;
+};
+
+uint64_t PageBegin(uint64_t offset) { return offset / kPageBytes * kPageBytes; }
+uint64_t PageEnd(uint64_t offset) { return PageBegin(offset + kPageBytes - 1); }
+
+// Holds the window of the file that ends with what was appended last, and writes whole pages of it: when a sync asks for
+// what is new, when the window is full, and when an append has outgrown the zeros on disk, which is then written with the
+// zeros behind it. So a sync overwrites blocks that are there, and the end of the disk is met by an append.
+//
+// A page is written again with what it has held, and more behind it: torn, it still has what was synced.
+// After a failure nothing is written any more (B53, B54).
+class LogFile final : public FSWritableFile {
+ public:
+  LogFile(rocksdb::FileSystem& files, std::string name, std::unique_ptr<FSRandomRWFile> file)
+      : files_(files), name_(std::move(name)), file_(std::move(file)) {}
+  ~LogFile() override { Close(IOOptions(), nullptr).PermitUncheckedError(); }
+
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
+    for (Slice rest = data; failure_.ok() && !rest.empty();) {
+      const Slice part(rest.data(), std::min<uint64_t>(rest.size(), window_.end() - size_));
+      window_.Put(size_, part);
+      size_ += part.size();
+      rest.remove_prefix(part.size());
+      if (size_ < window_.end()) continue;
+      failure_ = WriteTo(size_, options, debug);
+      window_.Begin(size_);
+    }
+    if (failure_.ok() && size_ > zeroed_) failure_ = WriteWithZeros(options, debug);
+    return failure_;
+  }
+  using FSWritableFile::Append;
+
+  // RocksDB flushes behind each record. It promises nothing before the sync, nor does anybody else.
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    if (file_ && Write(options, debug)) failure_ = file_->Sync(options, debug);
+    return failure_;
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    if (file_ && Write(options, debug)) failure_ = file_->Fsync(options, debug);
+    return failure_;
+  }
+  // RocksDB syncs a log by the thread that appends, or when it appends no more.
+  bool IsSyncThreadSafe() const override { return false; }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     if (!file_) return IOStatus::OK();
+    const bool whole = Write(options, debug);
     IOStatus status = file_->Close(options, debug);
     file_.reset();
     // Not needed for recovery, so not synced.
-    if (status.ok() && zeroed_ > size_) status = CutFile(files_, name_, size_);
+    if (status.ok() && whole) status = CutFile(files_, name_, size_);
     return status;
   }
 
  private:
-  // To the end of a page, so that no later append changes the length. Without room there is nothing to win.
-  void Fill(const IOOptions& options, IODebugContext* debug) {
-    const uint64_t end = (size_ + kPageBytes - 1) / kPageBytes * kPageBytes + kLogZerosBytes;
-    const IOStatus status = file_->Write(size_, Slice(zeros_.data(), end - size_), options, debug);
-    fills_ = status.ok();
-    zeroed_ = end;  // of a part, too: it is cut off when the file is closed
+  // What is not written yet; false after a failure, be it an earlier one.
+  bool Write(const IOOptions& options, IODebugContext* debug) {
+    if (failure_.ok() && written_ < size_) failure_ = WriteTo(PageEnd(size_), options, debug);
+    return failure_.ok();
+  }
+
+  // `end`: of a page of the window, behind what was appended.
+  IOStatus WriteTo(uint64_t end, const IOOptions& options, IODebugContext* debug) {
+    const runtime::KernelWait wait;
+    const uint64_t begin = PageBegin(written_);
+    const IOStatus status = file_->Write(begin, window_.Between(begin, end), options, debug);
+    if (!status.ok()) return status;
+    written_ = size_;
+    zeroed_ = std::max(zeroed_, end);
+    return status;
+  }
+
+  // The zeros are only there for speed.
+  IOStatus WriteWithZeros(const IOOptions& options, IODebugContext* debug) {
+    const IOStatus status = WriteTo(window_.end(), options, debug);
+    return status.IsNoSpace() ? WriteTo(PageEnd(size_), options, debug) : status;
   }
 
   rocksdb::FileSystem& files_;
   const std::string name_;
   std::unique_ptr<FSRandomRWFile> file_;
-  const std::string zeros_;
-  uint64_t size_ = 0;    // of what was appended
-  uint64_t zeroed_ = 0;  // up to here the file is long enough
-  bool fills_ = true;
+  Window window_;         // it holds size_, and the page of written_
+  uint64_t size_ = 0;     // of what was appended
+  uint64_t written_ = 0;  // of that, on disk
+  uint64_t zeroed_ = 0;   // up to here the file is long enough
+  IOStatus failure_;
 };
+
+// A LogFile for RocksDB, while the file system may look at it, too.
+class SharedLogFile final : public rocksdb::FSWritableFileWrapper {
+ public:
+  explicit SharedLogFile(std::shared_ptr<LogFile> file) : FSWritableFileWrapper(file.get()), file_(std::move(file)) {}
+
+ private:
+  const std::shared_ptr<LogFile> file_;
+};
+
+alignas(kPageBytes) constexpr char kZeroPage[kPageBytes] = {};
 
 class LogFileSystem final : public rocksdb::FileSystemWrapper {
  public:
@@ -91,16 +187,43 @@ class LogFileSystem final : public rocksdb::FileSystemWrapper {
 
   IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                            std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) override {
-    IOStatus status = FileSystemWrapper::NewWritableFile(name, options, file, debug);  // makes an empty one
-    if (!status.ok() || !IsLog(name)) return status;
-    status = (*file)->Close(options.io_options, debug);
-    file->reset();
+    if (!IsLog(name)) return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    // No crash may leave records of a log without those of the one before it: recovery would not see the gap.
+    const std::shared_ptr<LogFile> before = newest_log_.lock();
+    IOStatus status = before ? before->Sync(options.io_options, debug) : IOStatus::OK();
+    std::unique_ptr<FSRandomRWFile> pages;
+    if (status.ok() && !OpenDirect(name, options, &pages, debug)) status = OpenCached(name, options, &pages, debug);
     if (!status.ok()) return status;
-    std::unique_ptr<FSRandomRWFile> over_zeros;
-    status = NewRandomRWFile(name, options, &over_zeros, debug);
-    if (status.ok()) *file = std::make_unique<LogFile>(*target(), name, std::move(over_zeros));
+    auto log = std::make_shared<LogFile>(*target(), name, std::move(pages));
+    newest_log_ = log;
+    *file = std::make_unique<SharedLogFile>(std::move(log));
     return status;
   }
+
+ private:
+  // False where the file system has no direct writes. Some let the file be opened and refuse the first write.
+  bool OpenDirect(const std::string& name, rocksdb::FileOptions options, std::unique_ptr<FSRandomRWFile>* pages,
+                  IODebugContext* debug) {
+    options.use_direct_writes = true;
+    std::unique_ptr<FSWritableFile> file;
+    if (!FileSystemWrapper::NewWritableFile(name, options, &file, debug).ok()) return false;
+    if (!file->use_direct_io() || file->GetRequiredBufferAlignment() > kPageBytes) return false;
+    auto direct = std::make_unique<DirectFile>(std::move(file));
+    if (!direct->Write(0, Slice(kZeroPage, kPageBytes), options.io_options, debug).ok()) return false;
+    *pages = std::move(direct);
+    return true;
+  }
+
+  IOStatus OpenCached(const std::string& name, const rocksdb::FileOptions& options, std::unique_ptr<FSRandomRWFile>* pages,
+                      IODebugContext* debug) {
+    std::unique_ptr<FSWritableFile> file;
+    IOStatus status = FileSystemWrapper::NewWritableFile(name, options, &file, debug);  // makes an empty one
+    if (status.ok()) status = file->Close(options.io_options, debug);
+    file.reset();
+    return status.ok() ? NewRandomRWFile(name, options, pages, debug) : status;
+  }
+
+  std::weak_ptr<LogFile> newest_log_;  // of the thread that makes logs
 };
 
 // Walks the records of a log.

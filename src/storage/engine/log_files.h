@@ -2,6 +2,10 @@
 // write the file's new length too, a second wait for the disk; a sync after overwriting has not. RocksDB's own way to
 // that, recycling of old logs, makes holes (B55); zeros cannot be taken for records.
 //
+// They are written in whole pages past the page cache where the file system can, and otherwise through it, and not before a
+// sync asks: what nobody has asked to sync is in memory alone, a window of the file at most. A log begins when the one
+// before it is on the disk.
+//
 // What a crash leaves behind the last record is zeros, and unsynced blocks may have reached the disk in any order: records
 // after zeros are no records. RocksDB would skip the zeros and read them, so TrimLogs cuts each log at its first zeros before
 // RocksDB sees it.
@@ -16,10 +20,12 @@
 
 namespace orrery::storage {
 
-// How much is zeroed at a time, behind what was appended.
+// A window of the file, from a multiple of its size on: its zeros are written at once.
 constexpr uint64_t kLogZerosBytes = 128 * 1024;
 
-// The files of `base`, but "*.log" are written over zeros. Thread-safe as `base` is.
+// The files of `base`, but "*.log" are written over zeros. Thread-safe as `base` is; but logs are of one store, made one
+// after the other, and synced, each, never beside an append to it. That is how RocksDB does it as long as nobody calls
+// SyncWAL, which fails.
 std::shared_ptr<rocksdb::FileSystem> MakeLogFileSystem(std::shared_ptr<rocksdb::FileSystem> base);
 
 // Cuts each log of the store in folder `path` where its records end; a folder that is not there has none. Call before

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "gtest/gtest.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 
@@ -17,6 +20,11 @@ struct Faults {
   std::atomic<bool> read_error{false};
   std::atomic<uint64_t> free_bytes{1ull << 40};
   std::atomic<uint64_t> sync_count{0};
+  // Whether logs can be written past the page cache: not at all, only opened so, or opened and written.
+  enum class Direct { kNo, kOpenOnly, kYes };
+  std::atomic<Direct> direct{Direct::kNo};
+  // Told before a log is written. Set while no log is open.
+  std::function<void(uint64_t offset, const rocksdb::Slice& data)> on_log_write;
 };
 
 class FaultyLogFile final : public rocksdb::FSRandomRWFileOwnerWrapper {
@@ -26,7 +34,12 @@ class FaultyLogFile final : public rocksdb::FSRandomRWFileOwnerWrapper {
   rocksdb::IOStatus Write(uint64_t offset, const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                           rocksdb::IODebugContext* debug) override {
     if (faults_.append_no_space) return rocksdb::IOStatus::NoSpace("injected");
-    if (offset + data.size() > faults_.log_room_bytes) return rocksdb::IOStatus::NoSpace("injected");
+    if (const uint64_t room = faults_.log_room_bytes; offset + data.size() > room) {
+      const rocksdb::Slice part(data.data(), room > offset ? room - offset : 0);
+      const rocksdb::IOStatus s = FSRandomRWFileOwnerWrapper::Write(offset, part, options, debug);
+      return s.ok() ? rocksdb::IOStatus::NoSpace("injected") : s;
+    }
+    if (faults_.on_log_write) faults_.on_log_write(offset, data);
     return FSRandomRWFileOwnerWrapper::Write(offset, data, options, debug);
   }
   rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
@@ -36,6 +49,39 @@ class FaultyLogFile final : public rocksdb::FSRandomRWFileOwnerWrapper {
   }
 
  private:
+  Faults& faults_;
+};
+
+// A log opened for direct writes: whole pages at an aligned address, as such files want them.
+class FaultyDirectLogFile final : public rocksdb::FSWritableFile {
+ public:
+  FaultyDirectLogFile(std::unique_ptr<rocksdb::FSRandomRWFile> pages, Faults& faults)
+      : pages_(std::move(pages)), faults_(faults) {}
+  rocksdb::IOStatus Append(const rocksdb::Slice&, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return rocksdb::IOStatus::NotSupported("nobody appends to it");
+  }
+  using FSWritableFile::Append;
+  rocksdb::IOStatus PositionedAppend(const rocksdb::Slice& data, uint64_t offset, const rocksdb::IOOptions& options,
+                                     rocksdb::IODebugContext* debug) override {
+    if (faults_.direct != Faults::Direct::kYes) return rocksdb::IOStatus::InvalidArgument("injected");
+    EXPECT_EQ(offset % kPageBytes, 0u);
+    EXPECT_EQ(data.size() % kPageBytes, 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(data.data()) % kPageBytes, 0u);
+    return pages_->Write(offset, data, options, debug);
+  }
+  using FSWritableFile::PositionedAppend;
+  rocksdb::IOStatus Flush(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return rocksdb::IOStatus::OK(); }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return pages_->Sync(options, debug);
+  }
+  rocksdb::IOStatus Close(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return pages_->Close(options, debug);
+  }
+  bool use_direct_io() const override { return true; }
+
+ private:
+  static constexpr size_t kPageBytes = 4096;
+  const std::unique_ptr<rocksdb::FSRandomRWFile> pages_;
   Faults& faults_;
 };
 
@@ -58,6 +104,19 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   FaultyFileSystem(std::shared_ptr<rocksdb::FileSystem> base, Faults& faults)
       : FileSystemWrapper(std::move(base)), faults_(faults) {}
   const char* Name() const override { return "FaultyFileSystem"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    if (!options.use_direct_writes) return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    if (faults_.direct == Faults::Direct::kNo) return rocksdb::IOStatus::InvalidArgument("injected");
+    rocksdb::FileOptions cached = options;
+    cached.use_direct_writes = false;
+    rocksdb::IOStatus s = FileSystemWrapper::NewWritableFile(name, cached, file, debug);  // makes an empty one
+    std::unique_ptr<rocksdb::FSRandomRWFile> pages;
+    if (s.ok()) s = NewRandomRWFile(name, cached, &pages, debug);
+    if (s.ok()) *file = std::make_unique<FaultyDirectLogFile>(std::move(pages), faults_);
+    return s;
+  }
   rocksdb::IOStatus NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSRandomRWFile>* file,
                                     rocksdb::IODebugContext* debug) override {

@@ -1,9 +1,6 @@
 // The RocksDB store: its settings (correctness.md 7b), its behaviour on failing disks (B53–B56), and what it
 // recovers after crashes and damage (I25).
-#include <stdlib.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <random>
 
 #include "storage/engine/log_files.h"
@@ -11,6 +8,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/table.h"
 #include "unit/storage_engine/faulty_env.h"
+#include "unit/storage_engine/folder.h"
 #include "unit/storage_engine/random_ops.h"
 
 namespace orrery::storage {
@@ -72,8 +70,15 @@ TEST(RocksDbStoreTest, OpensWithTheSettingsCorrectnessNeeds) {
   EXPECT_EQ(names, (std::vector<std::string>{"default", "lock", "mvcc", "raft", "state"}));
 }
 
-TEST(RocksDbStoreTest, SyncWritesReachTheDiskAndOthersDoNotWait) {
+// With a log that is written past the page cache, and through it.
+class RocksDbDiskTest : public testing::TestWithParam<Faults::Direct> {
+ protected:
+  void SetUp() override { env.faults.direct = GetParam(); }
   FaultyEnv env;
+};
+INSTANTIATE_TEST_SUITE_P(Ways, RocksDbDiskTest, testing::Values(Faults::Direct::kNo, Faults::Direct::kYes));
+
+TEST_P(RocksDbDiskTest, SyncWritesReachTheDiskAndOthersDoNotWait) {
   const auto store = MustOpen(env.get(), SmallStore());
   const uint64_t before = env.faults.sync_count;
   ASSERT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kNoSync).ok());
@@ -114,8 +119,7 @@ TEST(RocksDbStoreTest, SaysWhenTheDiskIsNearlyFull) {
 }
 
 // The log itself meets the end of the disk: refused until reopened, nothing acknowledged is lost.
-TEST(RocksDbStoreTest, AFullDiskLosesNothingAcknowledged) {
-  FaultyEnv env;
+TEST_P(RocksDbDiskTest, AFullDiskLosesNothingAcknowledged) {
   StoreOptions options = SmallStore();
   options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
   auto store = MustOpen(env.get(), options);
@@ -134,25 +138,23 @@ TEST(RocksDbStoreTest, AFullDiskLosesNothingAcknowledged) {
 }
 
 // The zeros behind the log are only there for speed: without room for them the log goes on.
-TEST(RocksDbStoreTest, ALogNeedsNoRoomForZeros) {
-  FaultyEnv env;
+TEST_P(RocksDbDiskTest, ALogNeedsNoRoomForZeros) {
   StoreOptions options = SmallStore();
   options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
   auto store = MustOpen(env.get(), options);
-  env.faults.log_room_bytes = 3000;
-  ASSERT_TRUE(store->Write(OnePut("a", std::string(1000, 'a')), SyncMode::kSync).ok());
-  ASSERT_TRUE(store->Write(OnePut("b", std::string(1000, 'b')), SyncMode::kSync).ok());
-  EXPECT_EQ(store->Write(OnePut("c", std::string(1000, 'c')), SyncMode::kSync).sqlstate(), "53100");
+  env.faults.log_room_bytes = 2 * 4096;
+  ASSERT_TRUE(store->Write(OnePut("a", std::string(3900, 'a')), SyncMode::kSync).ok());
+  ASSERT_TRUE(store->Write(OnePut("b", std::string(3900, 'b')), SyncMode::kSync).ok());
+  EXPECT_EQ(store->Write(OnePut("c", std::string(3900, 'c')), SyncMode::kSync).sqlstate(), "53100");
   store.reset();
   env.faults.log_room_bytes = 1 << 30;
   store = MustOpen(env.get(), options);
-  EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), std::string(1000, 'a'));
-  EXPECT_EQ(*store->Get(ColumnFamily::kState, "b"), std::string(1000, 'b'));
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), std::string(3900, 'a'));
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "b"), std::string(3900, 'b'));
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "c"), std::nullopt);
 }
 
-TEST(RocksDbStoreTest, AFailedSyncIsFatalAndNeverRetried) {  // B53
-  FaultyEnv env;
+TEST_P(RocksDbDiskTest, AFailedSyncIsFatalAndNeverRetried) {  // B53
   StoreOptions options = SmallStore();
   std::vector<Status> fatal;
   options.on_fatal = [&](const Status& s) { fatal.push_back(s); };
@@ -234,15 +236,16 @@ std::string CrashedLog(const std::string& synced, const std::string& now, std::m
   return log;
 }
 
-// Writes at random, then loses any sectors of the log that were written after the last sync, or its end, length and all:
-// what is recovered must be the state after some prefix of the writes that includes every synced one (I25, B55,
-// expected-state method).
+// Writes at random, then crashes in the middle of a sync: it loses any sectors of the log that were written after the last
+// one, or its end, length and all. What is recovered must be the state after some prefix of the writes that includes
+// every synced one (I25, B55, expected-state method).
 TEST(RocksDbCrashTest, RecoversAPrefixNoShorterThanTheLastSync) {
   size_t shortened = 0;
   for (uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+    FaultyEnv env;
+    env.faults.direct = seed % 3 == 0 ? Faults::Direct::kNo : Faults::Direct::kYes;
     const auto store = MustOpen(env.get(), SmallStore());
     MemEngine model;
     std::map<uint64_t, MemEngineImage> expected;  // by sequence
@@ -266,6 +269,7 @@ TEST(RocksDbCrashTest, RecoversAPrefixNoShorterThanTheLastSync) {
         synced_log = {NewestLog(files), files.at(NewestLog(files))};
       }
     }
+    ASSERT_TRUE(store->SyncAll().ok());
     auto files = FilesOf(env.get(), *store);
     std::string& log = files.at(NewestLog(files));
     const std::string synced = NewestLog(files) == synced_log.first ? synced_log.second : "";
@@ -298,7 +302,7 @@ TEST(RocksDbCrashTest, RecordsBehindLostOnesAreGone) {
   std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
   const auto store = MustOpen(env.get(), SmallStore());
   const auto put = [&](int i, size_t value_bytes) {
-    ASSERT_TRUE(store->Write(OnePut("key" + std::to_string(100 + i), std::string(value_bytes, 'v')), SyncMode::kNoSync).ok());
+    ASSERT_TRUE(store->Write(OnePut("key" + std::to_string(100 + i), std::string(value_bytes, 'v')), SyncMode::kSync).ok());
   };
   // Four records fill a block.
   constexpr size_t kRecordBytes = 8 * 1024;
@@ -315,6 +319,27 @@ TEST(RocksDbCrashTest, RecordsBehindLostOnesAreGone) {
   EXPECT_NE(*recovered->Get(ColumnFamily::kState, "key106"), std::nullopt);
   EXPECT_EQ(*recovered->Get(ColumnFamily::kState, "key107"), std::nullopt);
   EXPECT_EQ(*recovered->Get(ColumnFamily::kState, "key109"), std::nullopt);
+}
+
+// A log that is no longer appended to, and whose end nobody has synced, is on the disk before anything of the next one is.
+TEST(RocksDbCrashTest, NoRecordsOfALogWithoutTheOneBefore) {
+  FaultyEnv env;
+  const auto store = MustOpen(env.get(), SmallStore());
+  // The table that a full memtable becomes would make up for what its log lacks.
+  ASSERT_TRUE(store->db().PauseBackgroundWork().ok());
+  const auto key = [](int i) { return "key" + std::to_string(1000 + i); };
+  const std::string first_log = NewestLog(FilesOf(env.get()));
+  int count = 0;
+  for (; NewestLog(FilesOf(env.get())) == first_log; ++count) {
+    ASSERT_LT(count, 5000);
+    ASSERT_TRUE(store->Write(OnePut(key(count), std::string(1000, 'v')), SyncMode::kNoSync).ok());
+  }
+  const auto files = FilesOf(env.get());
+  ASSERT_TRUE(store->db().ContinueBackgroundWork().ok());
+  const auto crashed_env = EnvWith(files);
+  const auto recovered = MustOpen(crashed_env.get(), SmallStore());
+  EXPECT_NE(*recovered->Get(ColumnFamily::kState, key(count - 1)), std::nullopt);  // of the second log
+  for (int i = 0; i < count; ++i) EXPECT_NE(*recovered->Get(ColumnFamily::kState, key(i)), std::nullopt) << i;
 }
 
 // A store that ended without a word leaves zeros behind its log; one that was closed does not.
@@ -335,20 +360,6 @@ TEST(RocksDbCrashTest, ZerosBehindTheLogAreCutOff) {
   EXPECT_LT(FilesOf(crashed_env.get()).at(NewestLog(files)).size(), 4096u);
   EXPECT_EQ(*MustOpen(crashed_env.get(), SmallStore())->Get(ColumnFamily::kState, "a"), "1");
 }
-
-// A folder of real files that goes with it.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "orrery-store-XXXXXX").string();
-    if (const char* made = ::mkdtemp(pattern.data())) path_ = made;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // The same on real files, which know fewer operations than those in memory.
 TEST(RocksDbCrashTest, LogsOfRealFilesAreCutToo) {
