@@ -14,6 +14,7 @@
 #include <boost/context/fiber.hpp>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "runtime/raw_mutex.h"
@@ -73,7 +74,7 @@ class Fibers {
   void Leave(Fiber& self);
 
   bool Ready() const { return ready_count_.load() > 0; }
-  // False if no fiber is ready. Else its thread goes on with the one that has been for longest, and the fiber rests; returns
+  // False if no fiber is ready. Else its thread goes on with the one that has been ready for longest, and the fiber rests; returns
   // as Leave does.
   bool RunReady(Fiber& self);
   // The thread goes on with a resting fiber, or a new one. Returns, on any thread, after the parker was given a token or

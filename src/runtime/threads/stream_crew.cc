@@ -148,6 +148,7 @@ bool StreamCrew::Suspend(Member& member, Parker& parker, MonoTime deadline) {
   // Another member's thread, perhaps.
   const uint64_t load = load_.fetch_add(kRuns - kPolls) + kRuns - kPolls;
   Member& carrier = MemberOf(self);
+  KeepWatching();  // it may run for long now, and perhaps nobody else polls
   if (fibers_->Ready() && ActiveOf(load) < options_.running_max) Appoint();  // others wait, too
   BeginRunning(carrier);
   return true;

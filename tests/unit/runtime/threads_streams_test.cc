@@ -344,6 +344,37 @@ TEST_P(Streams, HandlersThatComputeForLongHoldNobodyUp) {
   go_on = false;
 }
 
+// Waits for as long as it takes the watcher to fall asleep, and then computes.
+class LateSpinner final : public StreamHandler {
+ public:
+  explicit LateSpinner(std::atomic<bool>& spins) : spins_(spins) {}
+  StreamNext Handle(const Context& context, ByteStream&, StreamEvent) override {
+    Mutex mutex{"never"};
+    CondVar never;
+    {
+      MutexLock lock(mutex);
+      (void)WaitUntil(context.WithTimeout(800ms), mutex, never, [] { return false; });
+    }
+    spins_.store(true);
+    while (spins_.load()) sched_yield();
+    return {StreamNext::Action::kClose};
+  }
+
+ private:
+  std::atomic<bool>& spins_;
+};
+
+TEST_P(Streams, AHandlerThatComputesAfterALongWaitHoldsNobodyUp) {
+  std::atomic<bool> spins{false};
+  auto late = std::move(*network_.Connect(root_, listener_->address()));
+  server_->Add(std::move(*listener_->Accept(root_)), std::make_unique<LateSpinner>(spins));
+  Client other = Connect();
+  ASSERT_TRUE(late->Write(root_, "x").ok());
+  while (!spins.load()) sched_yield();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Say(other, "echo alive"), "alive");
+  spins = false;
+}
+
 TEST_P(Streams, NothingIsLostWhenBytesNeverStop) {
   Client client = Connect();
   Client other = Connect();
