@@ -70,11 +70,13 @@ void StoreImpl::WatchNodes() {
       lives_[node] = now;
       if (!first) hurried_looks_ = quiet_.size();
     }
-    if (!first) OnNodeChanged(node, life, now);
+    OnNodeChanged(node, first ? Heard::kForTheFirstTime : Heard::kBefore, life, now);
   }
 }
 
-void StoreImpl::OnNodeChanged(NodeId node, NodeLife before, NodeLife now) {
+// Ranges that have slept since this store started know nothing of the nodes, and a node that is heard for the first time is no news
+// to them. But one that has fallen quiet since may have done so without it.
+void StoreImpl::OnNodeChanged(NodeId node, Heard heard, NodeLife before, NodeLife now) {
   const bool anew = now.incarnation != before.incarnation;
   const bool back = now.live && (anew || !before.live);
   for (auto& replica : QuietReplicas()) {
@@ -83,7 +85,7 @@ void StoreImpl::OnNodeChanged(NodeId node, NodeLife before, NodeLife now) {
     if (!rest.quiet || !descriptor || !descriptor->FindNode(node)) continue;
     if (rest.leads && back && rest.member_missing) {
       to_wake_.emplace_back(std::move(replica), WakeReason::kMemberIsBack);
-    } else if (!rest.leads && rest.leader == node && (!now.live || (anew && !rest.since_start))) {
+    } else if (heard == Heard::kBefore && !rest.leads && rest.leader == node && (!now.live || (anew && !rest.since_start))) {
       to_wake_.emplace_back(std::move(replica), WakeReason::kLeaderIsGone);
     }
   }

@@ -140,7 +140,8 @@ class StoreImpl final : public Store, public ReplicaHost {
 
   // quiet.cc
   void WatchNodes();
-  void OnNodeChanged(NodeId node, NodeLife before, NodeLife now);
+  enum class Heard : uint8_t { kForTheFirstTime, kBefore };  // since this store started
+  void OnNodeChanged(NodeId node, Heard heard, NodeLife before, NodeLife now);
   void WakeSome();
   std::vector<ReplicaPtr> NextToLookAfter();
   void HurryLooks();
