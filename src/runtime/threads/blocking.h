@@ -9,6 +9,7 @@
 namespace orrery::runtime::internal {
 
 class Parker;
+class PollSet;
 
 // Something that waits without a thread.
 class Suspended {
@@ -28,6 +29,8 @@ class BlockingObserver {
   // Waits in the thread's place (Parker::SuspendFor): returns, perhaps on another thread, when the parker was given a token
   // or the deadline has come. False, at once: the thread has to sleep.
   virtual bool Suspend(Parker&, MonoTime /*deadline*/) { return false; }
+  // Where a socket can be polled on behalf of who waits for it. Null: he has to sleep at it himself.
+  virtual PollSet* poll_set() { return nullptr; }
 
  protected:
   ~BlockingObserver() = default;
@@ -35,6 +38,8 @@ class BlockingObserver {
 
 // Null on a thread that nobody observes, which is most of them.
 inline constinit thread_local BlockingObserver* blocking_observer = nullptr;
+
+inline PollSet* CurrentPollSet() { return blocking_observer ? blocking_observer->poll_set() : nullptr; }
 
 // Marks the thread as asleep; gives what EndBlocking needs. Nested: the outermost counts.
 inline BlockingObserver* BeginBlocking() {

@@ -22,7 +22,7 @@ constexpr size_t kBufferBytes = 4 << 10;      // of a lane that waits for its ne
 // How long a read sleeps before it looks at its deadline. A deadline that is further away costs no system call.
 constexpr int kLookSeconds = 1;
 
-StatusOr<size_t> Receive(const Context& context, const SocketStream& stream, char* buffer, size_t size) {
+StatusOr<size_t> ReceiveAsleep(const Context& context, const SocketStream& stream, char* buffer, size_t size) {
   const internal::BlockingSection section;
   const ShutdownOnCancel guard(context, stream.fd(), SHUT_RDWR);
   while (true) {
@@ -34,6 +34,13 @@ StatusOr<size_t> Receive(const Context& context, const SocketStream& stream, cha
     RETURN_IF_ERROR(context.Check());
     return AmbiguousError("connection lost before the answer");
   }
+}
+
+// What recv gives now, or the negative error number. Not inlined: errno belongs to the thread, and a compiler may keep its address
+// over a wait, after which the thread is another one.
+[[gnu::noinline]] ssize_t ReceiveNow(const SocketStream& stream, char* buffer, size_t size) {
+  const ssize_t n = ::recv(stream.fd(), buffer, size, MSG_DONTWAIT);
+  return n < 0 ? -errno : n;
 }
 
 // Makes room for more of what is announced by the length at the front of `buffer`; what has come already fills it.
@@ -51,8 +58,10 @@ void Shrink(std::string& buffer) {
 
 std::optional<StatusOr<std::string>> CallLanes::Call(const Context& context, const std::string& address, Method method,
                                                      std::string_view request) {
-  std::unique_ptr<Lane> lane = Take(context, address);
+  internal::PollSet* const poll_set = internal::CurrentPollSet();
+  std::unique_ptr<Lane> lane = Take(context, address, poll_set);
   if (!lane) return std::nullopt;
+  lane->polled.MoveTo(poll_set);
   const std::string call = EncodeLaneBatch({FrameKind::kCall, method, 0, MillisecondsLeft(context)}, request);
   // A call that did not leave whole is not executed.
   if (const Status written = lane->stream->Write(context, call); !written.ok()) {
@@ -76,13 +85,28 @@ std::optional<StatusOr<std::string>> CallLanes::Call(const Context& context, con
   return batch;
 }
 
+StatusOr<size_t> CallLanes::Receive(const Context& context, Lane& lane, char* buffer, size_t size, bool first) {
+  if (!lane.polled.set()) return ReceiveAsleep(context, *lane.stream, buffer, size);
+  const ShutdownOnCancel guard(context, lane.stream->fd(), SHUT_RDWR);
+  bool wait = first;
+  while (true) {
+    if (wait && !lane.polled.Await(context.deadline())) return DeadlineExceededError("deadline exceeded");
+    const ssize_t n = ReceiveNow(*lane.stream, buffer, size);
+    if (n > 0) return size_t(n);
+    wait = n == -EAGAIN || n == -EWOULDBLOCK;
+    if (wait || n == -EINTR) continue;
+    RETURN_IF_ERROR(context.Check());
+    return AmbiguousError("connection lost before the answer");
+  }
+}
+
 StatusOr<std::string> CallLanes::ReadAnswer(const Context& context, Lane& lane) const {
   Shrink(lane.buffer);
   std::string& buffer = lane.buffer;
   size_t end = 0, whole = kLaneLengthBytes;
   while (end < whole) {
     if (end == buffer.size()) Grow(buffer, whole);
-    ASSIGN_OR_RETURN(const size_t n, Receive(context, *lane.stream, buffer.data() + end, buffer.size() - end));
+    ASSIGN_OR_RETURN(const size_t n, Receive(context, lane, buffer.data() + end, buffer.size() - end, end == 0));
     end += n;
     if (end < kLaneLengthBytes) continue;
     whole = kLaneLengthBytes + LaneLength(buffer);
@@ -105,13 +129,17 @@ bool CallLanes::UnmarkBusy(Lane& lane) {
   return true;
 }
 
-std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const std::string& address) {
+std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const std::string& address,
+                                                      const internal::PollSet* poll_set) {
   uint64_t breaks = 0;
   {
     MutexLock lock(mutex_);
     while (!idle_.empty()) {
-      auto lane = std::move(idle_.back());
-      idle_.pop_back();
+      // The one used last of those that need not be moved for the caller; else the one used last.
+      auto taken = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& lane) { return lane->polled.set() == poll_set; });
+      if (taken == idle_.rend()) taken = idle_.rbegin();
+      auto lane = std::move(*taken);
+      idle_.erase(std::next(taken).base());
       if (lane->address == address) {
         MarkBusy(*lane);
         return lane;
@@ -131,9 +159,7 @@ std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const s
   }
   const timeval look{.tv_sec = kLookSeconds, .tv_usec = 0};
   ::setsockopt((*stream)->fd(), SOL_SOCKET, SO_RCVTIMEO, &look, sizeof look);
-  auto lane = std::make_unique<Lane>();
-  lane->stream = std::move(*stream);
-  lane->address = address;
+  auto lane = std::make_unique<Lane>(std::move(*stream), address);
   MarkBusy(*lane);
   return lane;
 }

@@ -15,6 +15,7 @@
 #include "orrery/runtime/stream_server.h"
 #include "orrery/runtime/sync.h"
 #include "runtime/threads/lane_wire.h"
+#include "runtime/threads/poll_set.h"
 
 namespace orrery::runtime {
 
@@ -34,8 +35,12 @@ class CallLanes {
 
  private:
   struct Lane {
-    std::unique_ptr<SocketStream> stream;
-    std::string address;
+    Lane(std::unique_ptr<SocketStream> connected, std::string to)
+        : stream(std::move(connected)), polled(stream->fd()), address(std::move(to)) {}
+
+    const std::unique_ptr<SocketStream> stream;
+    internal::PolledFd polled;  // with the streams of whose task calls, if it is one of a stream server
+    const std::string address;
     std::string buffer;  // of answers
     MonoTime idle_since;
     size_t busy_index = 0;
@@ -45,10 +50,12 @@ class CallLanes {
   // False: it was not; the lanes have been broken meanwhile.
   bool UnmarkBusy(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null: none is to be had.
-  std::unique_ptr<Lane> Take(const Context& context, const std::string& address);
+  std::unique_ptr<Lane> Take(const Context& context, const std::string& address, const internal::PollSet* poll_set);
   void GiveBack(const Context& context, std::unique_ptr<Lane> lane);
   void Drop(std::unique_ptr<Lane> lane);
   StatusOr<std::string> ReadAnswer(const Context& context, Lane& lane) const;
+  // `first`: of an answer, which is never there already.
+  static StatusOr<size_t> Receive(const Context& context, Lane& lane, char* buffer, size_t size, bool first);
 
   const std::function<NodeIdentity()> self_;
   const NodeId peer_;

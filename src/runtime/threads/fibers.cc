@@ -103,8 +103,13 @@ bool Fibers::RunReady(Fiber& self) {
     if (!first_ready_) last_ready_ = nullptr;
     ready_count_.fetch_sub(1);
   }
-  SwitchTo(*fiber, {.what = Arrival::kRest, .left = &self});
+  Run(self, *fiber);
   return true;
+}
+
+void Fibers::Run(Fiber& self, Fiber& next) {
+  ORRERY_ASSERT(next.fibers_ == this, "a fiber runs on its own crew's threads");
+  SwitchTo(next, {.what = Arrival::kRest, .left = &self});
 }
 
 void Fibers::Suspend(Fiber& self, Parker& parker, MonoTime deadline) {

@@ -77,6 +77,8 @@ class Fibers {
   // False if no fiber is ready. Else its thread goes on with the one that has been ready for longest, and the fiber rests; returns
   // as Leave does.
   bool RunReady(Fiber& self);
+  // As RunReady, with one that its parker has let go (Parker::UnparkDeferred): instead of Resume.
+  void Run(Fiber& self, Fiber& next);
   // The thread goes on with a resting fiber, or a new one. Returns, on any thread, after the parker was given a token or
   // ExpireUntil has found that the deadline has come.
   void Suspend(Fiber& self, Parker& parker, MonoTime deadline);

@@ -120,13 +120,24 @@ void StreamCrew::Start(Fiber& self, Found found) {
   Member& member = MemberOf(self);
   const uint64_t load = load_.fetch_add(kRuns - kPolls) + kRuns - kPolls;
   KeepWatching();
+  Weigh(member, load, found);
+  BeginRunning(member);
+}
+
+void StreamCrew::GoOnWith(Fiber& self, Parker::Sleeper sleeper, Found found) {
+  if (!sleeper.suspended) return Parker::Wake(sleeper);
+  // It is a fiber of this crew: to wait, it moved the socket to this crew's set.
+  Weigh(MemberOf(self), load_.load() + kRuns - kPolls, found);
+  fibers_->Run(self, static_cast<Fiber&>(*sleeper.suspended));
+}
+
+void StreamCrew::Weigh(Member& member, uint64_t load, Found found) {
   if (found == Found::kAfterSleep) {
     if (PollingOf(load) > 0) ++member.surplus_;  // one sleeper would have done
   } else if (ActiveOf(load) <= options_.running_max) {
     member.surplus_ = 0;  // there is work for this many
     if (ActiveOf(load) < options_.running_max) Appoint();
   }
-  BeginRunning(member);
 }
 
 void StreamCrew::Finish(Member& member) {

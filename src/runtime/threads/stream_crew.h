@@ -22,6 +22,7 @@
 #include "runtime/threads/fd.h"
 #include "runtime/threads/fibers.h"
 #include "runtime/threads/parker.h"
+#include "runtime/threads/poll_set.h"
 
 namespace orrery::runtime::internal {
 
@@ -31,7 +32,8 @@ class StreamCrew {
     std::string name;
     size_t stack_bytes = 1 << 20;
     size_t running_max = 1;
-    bool fibers = true;  // false: who waits keeps his thread
+    bool fibers = true;                 // false: who waits keeps his thread
+    std::shared_ptr<PollSet> poll_set;  // that `work` polls
   };
   // One thread of the crew.
   class Member final : public BlockingObserver, public Fiber::Carrier {
@@ -40,6 +42,7 @@ class StreamCrew {
     void OnBlock() override { crew_.Block(*this); }
     void OnUnblock() override { crew_.Unblock(*this); }
     bool Suspend(Parker& parker, MonoTime deadline) override { return crew_.Suspend(*this, parker, deadline); }
+    PollSet* poll_set() override { return crew_.fibers_ ? crew_.options_.poll_set.get() : nullptr; }
 
    private:
     friend class StreamCrew;
@@ -72,6 +75,9 @@ class StreamCrew {
   enum class Found { kAtOnce, kAfterSleep };
   void Start(Fiber& self, Found found);
   void Finish(Fiber& self) { Finish(MemberOf(self)); }
+  // In the place of Start to Finish: the event is what `sleeper` has waited for. If that is a fiber of this crew, the
+  // thread goes on with it at once.
+  void GoOnWith(Fiber& self, Parker::Sleeper sleeper, Found found);
   // Lets the watcher tick soon. Any thread.
   void WakeWatcher() { watcher_.Unpark(); }
   // Members that sleep in the kernel must be woken by the caller: `wake_pollers`. Waits for all.
@@ -91,6 +97,8 @@ class StreamCrew {
   static Member& MemberOf(Fiber& fiber) { return static_cast<Member&>(fiber.carrier()); }
   void Run(Member& member);
   bool MayStay(Member& member);
+  // What it tells about how many are needed that `member` has found an event. `load` is what it is once that runs.
+  void Weigh(Member& member, uint64_t load, Found found);
   void BeginRunning(Member& member);
   void Finish(Member& member);
   void Block(Member& member);

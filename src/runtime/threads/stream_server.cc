@@ -30,17 +30,18 @@ size_t ProcessorCount() {
 
 SocketStreamServer::SocketStreamServer(const Context& context, const StreamServerOptions& options)
     : context_(context),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      poll_set_(std::make_shared<internal::PollSet>()),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       crew_(context,
             {.name = std::string(options.name), .stack_bytes = options.stack_bytes,
-             .running_max = options.running_max > 0 ? options.running_max : ProcessorCount(), .fibers = options.fibers},
+             .running_max = options.running_max > 0 ? options.running_max : ProcessorCount(), .fibers = options.fibers,
+             .poll_set = poll_set_},
             [this](internal::Fiber& self) { Work(self); }, [this] { return Tick(); }) {
-  ORRERY_ASSERT(epoll_.valid() && wake_.valid(), "the system gives an epoll");
+  ORRERY_ASSERT(wake_.valid(), "the system gives an eventfd");
   epoll_event event{EPOLLIN, {.u64 = kWakeKey}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  ::epoll_ctl(poll_set_->epoll_fd(), EPOLL_CTL_ADD, wake_.get(), &event);
   event = {EPOLLIN | EPOLLET, {.u64 = kNudgeKey}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, crew_.nudge_fd(), &event);
+  ::epoll_ctl(poll_set_->epoll_fd(), EPOLL_CTL_ADD, crew_.nudge_fd(), &event);
   CancelScope* scope = CancelScope::Of(context_);
   listens_ = scope && scope->Register(stop_listener_);
   if (scope && !listens_) Stop();
@@ -76,7 +77,7 @@ void SocketStreamServer::Add(std::unique_ptr<ByteStream> stream, std::unique_ptr
   if (stopping) ::shutdown(fd, SHUT_RD);  // the event that brings kStopping
   const uint64_t key = slot->key();
   epoll_event event{kEvents, {.u64 = key}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return;
+  if (::epoll_ctl(poll_set_->epoll_fd(), EPOLL_CTL_ADD, fd, &event) == 0) return;
   if (slots_.Claim(key)) End(*slot);  // no memory for it: as if the client had been refused
 }
 
@@ -88,11 +89,15 @@ void SocketStreamServer::Work(internal::Fiber& self) {
     // a system call more than reading the clock twice.
     const MonoTime before = clock.MonoNow();
     epoll_event event;
-    const int n = ::epoll_wait(epoll_.get(), &event, 1, -1);
+    const int n = ::epoll_wait(poll_set_->epoll_fd(), &event, 1, -1);
     const auto found = clock.MonoNow() - before < kAtOnce ? Found::kAtOnce : Found::kAfterSleep;
     crew_.EndPoll();
     if (n > 0 && event.data.u64 == kNudgeKey) crew_.Nudged();
     if (n <= 0 || event.data.u64 >= kNudgeKey) continue;
+    if (internal::PollSet::IsAwaited(event.data.u64)) {
+      crew_.GoOnWith(self, poll_set_->Tell(event.data.u64), found);
+      continue;
+    }
     crew_.Start(self, found);
     const bool closed = (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (Slot* slot = slots_.Claim(event.data.u64)) {
@@ -136,7 +141,7 @@ void SocketStreamServer::Requeue(Slot& slot) {
   RawLock lock(mutex_);
   if (slot.key() != key || !slot.stream) return;  // served to its end by another thread meanwhile
   epoll_event event{kEvents, {.u64 = key}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, slot.stream->fd(), &event);
+  ::epoll_ctl(poll_set_->epoll_fd(), EPOLL_CTL_MOD, slot.stream->fd(), &event);
 }
 
 StreamEvent SocketStreamServer::TakeEvent(Slot& slot) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/cancel_scope.h"
+#include "runtime/threads/poll_set.h"
 #include "runtime/threads/stream_crew.h"
 #include "runtime/threads/stream_slots.h"
 
@@ -52,7 +53,7 @@ class SocketStreamServer final : public StreamServer {
   MonoTime Tick();
 
   const Context context_;
-  OwnedFd epoll_;
+  const std::shared_ptr<internal::PollSet> poll_set_;  // the streams, and what their handlers await elsewhere
   OwnedFd wake_;  // an eventfd: readable, for every thread, once the crew ends
   std::atomic<size_t> count_{0};
   std::atomic<bool> stopping_{false};
