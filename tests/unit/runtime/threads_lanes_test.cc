@@ -122,9 +122,9 @@ TEST_F(CallsOfHandlers, WhoWaitsForAnAnswerKeepsNoThread) {
     });
   }
   ASSERT_TRUE(Await([&] { return waiting_ == kCalls; }));
-  // 200 wait at the relay, and 200 at the end. Threads there are of the time
-  // when the relay connected its lanes, 64 a crew at most.
-  if (kFibersWork) EXPECT_LT(CrewThreads() - before, kCalls);
+  // 200 wait at the relay, and 200 at the end. With a thread for each at the relay there would be 200 at least. Those there are were needed
+  // when the relay connected its lanes, and a crew keeps 64 for a rest.
+  if (kFibersWork) EXPECT_LT(CrewThreads() - before, kCalls * 3 / 4);
   else EXPECT_GE(CrewThreads() - before, 2 * kCalls - 8);
   EXPECT_EQ(*Relay("other"), "<other>") << "and hold nobody up";
   {
