@@ -22,6 +22,13 @@
 
 namespace orrery::runtime::internal {
 
+// Sanitizers would have to be told of each switch of stacks; under them threads wait.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kFibersWork = false;
+#else
+inline constexpr bool kFibersWork = true;
+#endif
+
 class Fibers;
 class Parker;
 

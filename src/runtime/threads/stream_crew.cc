@@ -16,13 +16,6 @@ constexpr Duration kTick = 4ms;              // of the watcher; a handler is lon
 constexpr int kQuietTicksMax = 50;           // then the watcher sleeps until something happens
 constexpr Duration kPreciseWaitMax = 200ms;  // a wait with a deadline as near keeps its thread: the watcher's ticks are coarse
 
-// Sanitizers would have to be told of each switch of stacks; under them threads wait.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kFibers = false;
-#else
-constexpr bool kFibers = true;
-#endif
-
 }  // namespace
 
 StreamCrew::StreamCrew(const Context& context, Options options, std::function<void(Fiber&)> work,
@@ -30,7 +23,7 @@ StreamCrew::StreamCrew(const Context& context, Options options, std::function<vo
     : context_(context), options_(std::move(options)), work_(std::move(work)), on_tick_(std::move(on_tick)),
       nudge_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   ORRERY_ASSERT(nudge_.valid(), "the system gives an eventfd");
-  if (kFibers && options_.fibers) {
+  if (kFibersWork && options_.fibers) {
     fibers_ = std::make_unique<Fibers>(
         options_.stack_bytes,
         Fibers::Hooks{.body = work_, .on_ready = [this] { Nudge(); }, .on_deadline = [this] { KeepWatching(); }});

@@ -9,15 +9,10 @@
 #include <fstream>
 
 #include "orrery/runtime/threads_runtime.h"
+#include "runtime/threads/fibers.h"
 
 namespace orrery::runtime {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kFibersWork = false;  // the crew keeps to threads there
-#else
-constexpr bool kFibersWork = true;
-#endif
 
 // This process's threads that serve calls.
 int CrewThreads() {
@@ -124,7 +119,7 @@ TEST_F(CallsOfHandlers, WhoWaitsForAnAnswerKeepsNoThread) {
   ASSERT_TRUE(Await([&] { return waiting_ == kCalls; }));
   // 200 wait at the relay, and 200 at the end. With a thread for each at the relay there would be 200 at least. Those there are were needed
   // when the relay connected its lanes, and a crew keeps 64 for a rest.
-  if (kFibersWork) EXPECT_LT(CrewThreads() - before, kCalls * 3 / 4);
+  if (internal::kFibersWork) EXPECT_LT(CrewThreads() - before, kCalls * 3 / 4);
   else EXPECT_GE(CrewThreads() - before, 2 * kCalls - 8);
   EXPECT_EQ(*Relay("other"), "<other>") << "and hold nobody up";
   {

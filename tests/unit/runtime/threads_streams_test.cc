@@ -6,18 +6,13 @@
 
 #include "orrery/runtime/kernel_wait.h"
 #include "orrery/runtime/threads_runtime.h"
+#include "runtime/threads/fibers.h"
 #include "runtime/threads/socket_stream.h"
 #include "runtime/threads/stream_server.h"
 #include "unit/runtime/stream_echo.h"
 
 namespace orrery::runtime {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kFibersWork = false;  // the crew keeps to threads there
-#else
-constexpr bool kFibersWork = true;
-#endif
 
 // With fibers, and with a thread a waiting handler.
 class Streams : public ::testing::TestWithParam<bool> {
@@ -87,7 +82,7 @@ TEST_P(Streams, HandlersThatWaitHoldNobodyUp) {
   ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), kWaiting).ok());
   Client other = Connect();
   EXPECT_EQ(Say(other, "echo alive"), "alive");
-  if (kFibersWork && GetParam()) EXPECT_LE(threads(), 12u) << "who waits has given his thread away";
+  if (internal::kFibersWork && GetParam()) EXPECT_LE(threads(), 12u) << "who waits has given his thread away";
   else EXPECT_GE(threads(), size_t(kWaiting) + 1);
   world_.Release();
   for (auto& client : waiting) EXPECT_EQ(Hear(client), "waited");
@@ -267,7 +262,7 @@ TEST_P(Streams, WhoBlocksLeavesWhatIsReadyToOthers) {
 TEST_P(Streams, ManyWaitAtOnce) {
   std::vector<Client> waiting;
   for (int round = 0; round < 2; ++round) {
-    const size_t count = kFibersWork && GetParam() ? 600 : 100;
+    const size_t count = internal::kFibersWork && GetParam() ? 600 : 100;
     for (size_t i = waiting.size(); i < count; ++i) waiting.push_back(Connect());
     for (Client& client : waiting) ASSERT_TRUE(client.stream->Write(root_, "wait\n").ok());
     ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), int(count)).ok());
