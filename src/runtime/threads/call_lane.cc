@@ -130,7 +130,7 @@ bool CallLanes::UnmarkBusy(Lane& lane) {
 }
 
 std::unique_ptr<CallLanes::Lane> CallLanes::Take(const Context& context, const std::string& address,
-                                                      const internal::PollSet* poll_set) {
+                                                 const internal::PollSet* poll_set) {
   uint64_t breaks = 0;
   {
     MutexLock lock(mutex_);

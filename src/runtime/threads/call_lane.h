@@ -1,7 +1,7 @@
 // Call lanes: calls of one node to another, each on a TCP connection that is its own for as long as it runs. The
-// task that calls writes and reads the socket itself, and at the other end the task that reads the call runs it and
-// writes the answer: two wake-ups a call, where a stream that is shared takes one more at each end for whoever reads
-// it (docs/design/runtime.md, "Transport").
+// task that calls writes and reads the socket itself (one of a stream server leaves the waiting to its server's epoll),
+// and at the other end the task that reads the call runs it and writes the answer: two wake-ups a call, where a stream
+// that is shared takes one more at each end for whoever reads it (docs/design/runtime.md, "Transport").
 #pragma once
 
 #include <deque>

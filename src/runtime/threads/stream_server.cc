@@ -76,6 +76,7 @@ void SocketStreamServer::Add(std::unique_ptr<ByteStream> stream, std::unique_ptr
   }
   if (stopping) ::shutdown(fd, SHUT_RD);  // the event that brings kStopping
   const uint64_t key = slot->key();
+  ORRERY_ASSERT(!internal::PollSet::IsAwaited(key), "an event tells whether it is a stream's");
   epoll_event event{kEvents, {.u64 = key}};
   if (::epoll_ctl(poll_set_->epoll_fd(), EPOLL_CTL_ADD, fd, &event) == 0) return;
   if (slots_.Claim(key)) End(*slot);  // no memory for it: as if the client had been refused

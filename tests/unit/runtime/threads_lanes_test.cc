@@ -1,6 +1,5 @@
-// Calls that handlers of a stream server make over call lanes: who waits for an
-// answer leaves his stack, and the server polls for it. A call to the relay
-// makes one of its handlers call the node at the end.
+// Calls that handlers of a stream server make over call lanes: who waits for an answer leaves his stack, and the server
+// polls for it. A call to the relay makes one of its handlers call the node at the end.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -47,8 +46,7 @@ struct Node {
 
 class CallsOfHandlers : public ::testing::Test {
  protected:
-  // The relay's handlers give the caller's deadline on, unless `patience_` says
-  // otherwise.
+  // The relay's handlers give the caller's deadline on, unless `patience_` says otherwise.
   CallsOfHandlers() {
     end_->runtime->transport().Serve(
         Method::kKvBatch, [this](const Context& ctx, NodeId, std::string_view request) { return AtEnd(ctx, request); });
@@ -168,8 +166,7 @@ TEST_F(CallsOfHandlers, AWaitEndsWithItsPeer) {
   EXPECT_EQ(status.code(), Code::kAmbiguous) << status.ToString();
 }
 
-// A lane that was polled for a handler serves a task of no server, which reads
-// it asleep, and is polled again.
+// A lane that was polled for a handler serves a task of no server, which reads it asleep, and is polled again.
 TEST_F(CallsOfHandlers, LanesGoFromHandlersToOtherTasksAndBack) {
   for (int round = 0; round < 50; ++round) {
     EXPECT_EQ(*Relay("handler"), "<handler>");
