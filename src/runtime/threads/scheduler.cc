@@ -126,6 +126,7 @@ void ThreadsScheduler::StartThread(std::unique_ptr<Worker> worker) {
 void* ThreadsScheduler::ThreadMain(void* argument) {
   std::unique_ptr<Worker> worker(static_cast<Worker*>(argument));
   ThreadsScheduler& scheduler = *worker->scheduler;
+  if (scheduler.ordinary_) internal::SetThreadPolicy(internal::ThreadPolicy::kOrdinary);  // its maker was a crew's, perhaps
   do {
     scheduler.RunJob(*worker);
   } while (scheduler.Park(*worker));

@@ -9,6 +9,7 @@
 #include "orrery/runtime/scheduler.h"
 #include "runtime/raw_mutex.h"
 #include "runtime/threads/parker.h"
+#include "runtime/threads/thread_policy.h"
 
 namespace orrery::runtime {
 
@@ -37,6 +38,7 @@ class ThreadsScheduler final : public Scheduler {
 
   const size_t stack_bytes_;
   const size_t idle_threads_max_;
+  const bool ordinary_ = internal::IsOrdinary();  // or under a policy that the operator has chosen
   internal::RawMutex mutex_;
   std::vector<Worker*> idle_;     // guarded by mutex_; the one that slept last is woken first
   size_t thread_count_ = 0;       // guarded by mutex_

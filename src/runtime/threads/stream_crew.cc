@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "orrery/base/assert.h"
+#include "runtime/threads/thread_policy.h"
 
 namespace orrery::runtime::internal {
 namespace {
@@ -35,11 +36,17 @@ StreamCrew::StreamCrew(const Context& context, Options options, std::function<vo
 
 StreamCrew::~StreamCrew() { ORRERY_ASSERT(!watcher_task_, "StreamCrew: ended before it is dropped"); }
 
-// A member's life.
+// A member's life. Its thread is the scheduler's, which has other tasks for it later. A policy that the operator has chosen for the
+// whole server stays.
 void StreamCrew::Run(Member& member) {
-  if (fibers_) return fibers_->Carry(member);
-  Fiber home(nullptr, member);
-  work_(home);
+  member.batch_ = IsOrdinary() && SetThreadPolicy(ThreadPolicy::kBatch);
+  if (fibers_) {
+    fibers_->Carry(member);
+  } else {
+    Fiber home(nullptr, member);
+    work_(home);
+  }
+  if (member.batch_) SetThreadPolicy(ThreadPolicy::kOrdinary);
 }
 
 bool StreamCrew::StayOn(Fiber& self) {
@@ -159,6 +166,7 @@ bool StreamCrew::Suspend(Member& member, Parker& parker, MonoTime deadline) {
 }
 
 void StreamCrew::Block(Member& member) {
+  if (member.batch_) SetThreadPolicy(ThreadPolicy::kOrdinary);
   member.surplus_ = 0;
   uint64_t word = member.word_.load(std::memory_order_relaxed);
   if ((word & kStateMask) != kRunning) return;  // the watcher was first
@@ -171,6 +179,7 @@ void StreamCrew::Unblock(Member& member) {
   const uint64_t interval = (member.word_.load(std::memory_order_relaxed) >> 2) + 1;
   load_.fetch_add(kRuns);
   member.word_.store(interval << 2 | kRunning, std::memory_order_release);
+  if (member.batch_) SetThreadPolicy(ThreadPolicy::kBatch);
 }
 
 void StreamCrew::Appoint() {

@@ -6,6 +6,9 @@
 // when it was the last. More than one, up to running_max, come when a member that returns to polling
 // finds an event that had to wait for it; they leave when they have been too many for a while.
 //
+// A member that wakes for an event lets whoever runs on its processor have his turn; one that has slept in the middle of a handler (in
+// a sync, for which others wait, too) may push him aside (ThreadPolicy).
+//
 // A handler that waits does not take its thread with it, but for short waits with a deadline: the member goes on with
 // another fiber. What is ready again goes before what is new.
 #pragma once
@@ -52,6 +55,7 @@ class StreamCrew {
     std::atomic<uint64_t> word_{0};
     uint64_t seen_ = 0;  // the watcher's
     int surplus_ = 0;    // signs in a row that there are members too many
+    bool batch_ = false;  // its thread's policy, but while it blocks
     std::atomic<bool> ended_{false};
     std::unique_ptr<Task> task_;
   };
