@@ -15,6 +15,7 @@ constexpr size_t kParkedMax = 64;            // more than these end
 constexpr int kSurplusMax = 64;              // signs of being too many before a member parks
 constexpr Duration kTick = 4ms;              // of the watcher; a handler is long that runs through a whole one
 constexpr int kQuietTicksMax = 50;           // then the watcher sleeps until something happens
+constexpr uint64_t kShortTurnsTicks = 25;    // without a long handler, before turns are taken for short ones again
 constexpr Duration kPreciseWaitMax = 200ms;  // a wait with a deadline as near keeps its thread: the watcher's ticks are coarse
 
 }  // namespace
@@ -39,7 +40,7 @@ StreamCrew::~StreamCrew() { ORRERY_ASSERT(!watcher_task_, "StreamCrew: ended bef
 // A member's life. Its thread is the scheduler's, which has other tasks for it later. A policy that the operator has chosen for the
 // whole server stays.
 void StreamCrew::Run(Member& member) {
-  member.batch_ = IsOrdinary() && SetThreadPolicy(ThreadPolicy::kBatch);
+  member.batch_ = member.may_be_batch_ = IsOrdinary() && SetThreadPolicy(ThreadPolicy::kBatch);
   if (fibers_) {
     fibers_->Carry(member);
   } else {
@@ -86,7 +87,11 @@ bool StreamCrew::Park(Member& member) {
   return true;  // whoever appointed it has counted it as polling
 }
 
-bool StreamCrew::BeginPoll() {
+bool StreamCrew::BeginPoll(Fiber& self) {
+  Member& member = MemberOf(self);
+  const bool batch = member.may_be_batch_ && !long_turns_.load(std::memory_order_relaxed);
+  if (batch != member.batch_) SetThreadPolicy(batch ? ThreadPolicy::kBatch : ThreadPolicy::kOrdinary);
+  member.batch_ = batch;
   sleepers_.fetch_add(1);
   if (!fibers_ || !fibers_->Ready()) return true;
   EndPoll();
@@ -241,6 +246,7 @@ void StreamCrew::Watch() {
 
 bool StreamCrew::MarkLongRunning() {
   bool happened = false;
+  ++short_ticks_;
   size_t appoint_count = 0;
   {
     RawLock lock(mutex_);
@@ -248,11 +254,16 @@ bool StreamCrew::MarkLongRunning() {
       uint64_t word = member->word_.load(std::memory_order_acquire);
       const uint64_t seen = std::exchange(member->seen_, word);
       happened = happened || word != seen || (word & kStateMask) == kRunning;
+      if (word == member->long_word_) short_ticks_ = 0;
       if (word != seen || (word & kStateMask) != kRunning) continue;
-      if (!member->word_.compare_exchange_strong(word, (word & ~kStateMask) | kAway)) continue;
+      const uint64_t away = (word & ~kStateMask) | kAway;
+      if (!member->word_.compare_exchange_strong(word, away)) continue;
+      member->long_word_ = away;
+      short_ticks_ = 0;
       if (PollingOf(load_.fetch_sub(kRuns)) == 0) ++appoint_count;
     }
   }
+  long_turns_.store(short_ticks_ < kShortTurnsTicks, std::memory_order_relaxed);
   // One poller at a time: if that one does not suffice, it will find events at once.
   if (appoint_count > 0 && PollingOf(load_.load()) == 0) Appoint();
   else if (fibers_ && fibers_->Ready()) Nudge();

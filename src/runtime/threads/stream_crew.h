@@ -7,7 +7,8 @@
 // finds an event that had to wait for it; they leave when they have been too many for a while.
 //
 // A member that wakes for an event lets whoever runs on its processor have his turn; one that has slept in the middle of a handler (in
-// a sync, for which others wait, too) may push him aside (ThreadPolicy).
+// a sync, for which others wait, too) may push him aside (ThreadPolicy). So may all while a handler runs for long (a load, a big
+// query): turns are long, then.
 //
 // A handler that waits does not take its thread with it, but for short waits with a deadline: the member goes on with
 // another fiber. What is ready again goes before what is new.
@@ -55,7 +56,9 @@ class StreamCrew {
     std::atomic<uint64_t> word_{0};
     uint64_t seen_ = 0;  // the watcher's
     int surplus_ = 0;    // signs in a row that there are members too many
-    bool batch_ = false;  // its thread's policy, but while it blocks
+    bool may_be_batch_ = false;
+    bool batch_ = false;       // its thread's policy, but while it blocks
+    uint64_t long_word_ = UINT64_MAX;  // the watcher's: `word_` of the last interval that it has found to be long
     std::atomic<bool> ended_{false};
     std::unique_ptr<Task> task_;
   };
@@ -70,7 +73,7 @@ class StreamCrew {
   // is needed.
   bool StayOn(Fiber& self);
   // Around a poll that may sleep. False: something has become ready meanwhile.
-  bool BeginPoll();
+  bool BeginPoll(Fiber& self);
   void EndPoll() { sleepers_.fetch_sub(1); }
   // To be polled, edge-triggered, beside the streams: says, with Nudged, that a fiber is ready.
   int nudge_fd() const { return nudge_.get(); }
@@ -126,6 +129,8 @@ class StreamCrew {
 
   std::atomic<uint64_t> load_{0};
   std::atomic<bool> watching_{false};  // the watcher ticks
+  std::atomic<bool> long_turns_{false};  // a handler runs for long, or one did just now
+  uint64_t short_ticks_ = UINT32_MAX;    // the watcher's: since it saw the last of these
   std::atomic<bool> ending_{false};
   OwnedFd nudge_;                       // an eventfd
   std::atomic<bool> nudged_{false};     // its event is under way

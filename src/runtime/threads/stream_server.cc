@@ -85,7 +85,7 @@ void SocketStreamServer::Add(std::unique_ptr<ByteStream> stream, std::unique_ptr
 void SocketStreamServer::Work(internal::Fiber& self) {
   const Clock& clock = context_.runtime().clock();
   while (crew_.StayOn(self)) {
-    if (!crew_.BeginPoll()) continue;
+    if (!crew_.BeginPoll(self)) continue;
     // Whether the event was there already is told by the time: asking first whether the thread would sleep costs
     // a system call more than reading the clock twice.
     const MonoTime before = clock.MonoNow();

@@ -258,58 +258,6 @@ TEST_P(Streams, WhoBlocksLeavesWhatIsReadyToOthers) {
   Stop();
 }
 
-// Says under which policy of the system's scheduler it runs, sleeps, and runs again.
-class PolicyTeller final : public StreamHandler {
- public:
-  StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent) override {
-    char buffer[8];
-    const auto n = stream.TryRead(buffer, sizeof buffer);
-    if (!n.ok() || (*n && **n == 0)) return {StreamNext::Action::kClose};
-    if (!*n) return {};
-    const int before = sched_getscheduler(0);
-    int asleep = -1, of_a_task = -1;
-    {
-      const KernelWait wait;
-      asleep = sched_getscheduler(0);
-    }
-    TaskGroup tasks(context, "task");
-    tasks.Spawn({}, [&](const Context&) {
-      of_a_task = sched_getscheduler(0);
-      return OkStatus();
-    });
-    (void)tasks.Join();
-    const int after = sched_getscheduler(0);
-    (void)stream.Write(context, Name(before) + " " + Name(asleep) + " " + Name(after) + ", " + Name(of_a_task) + "\n");
-    return {};
-  }
-  static std::string Name(int policy) {
-    return policy == SCHED_OTHER ? "ordinary" : policy == SCHED_BATCH ? "batch" : std::to_string(policy);
-  }
-};
-
-// Whoever wakes for an event does not push others aside; whoever comes back from a sync does, and so do all other tasks.
-TEST_P(Streams, HandlersRunAsBatchesButForWhatOthersWaitFor) {
-  auto client = network_.Connect(root_, listener_->address());
-  auto accepted = listener_->Accept(root_);
-  ASSERT_TRUE(client.ok() && accepted.ok());
-  server_->Add(std::move(*accepted), std::make_unique<PolicyTeller>());
-  Client teller{std::move(*client), ""};
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(Say(teller, "x"), "batch ordinary batch, ordinary");
-  teller.stream.reset();
-  Stop();
-  // The pool's threads, some of which were the crew's.
-  TaskGroup tasks(root_, "task");
-  std::atomic<int> others{0};
-  for (int i = 0; i < 8; ++i) {
-    tasks.Spawn({}, [&](const Context&) {
-      if (sched_getscheduler(0) != SCHED_OTHER) ++others;
-      return OkStatus();
-    });
-  }
-  EXPECT_TRUE(tasks.Join().ok());
-  EXPECT_EQ(others, 0);
-}
-
 // More at once than stacks are kept for.
 TEST_P(Streams, ManyWaitAtOnce) {
   std::vector<Client> waiting;
@@ -389,6 +337,73 @@ TEST_P(Streams, HandlersThatComputeForLongHoldNobodyUp) {
   Client other = Connect();
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Say(other, "echo alive"), "alive");
   go_on = false;
+}
+
+// Says under which policy of the system's scheduler it runs, sleeps, and runs again.
+class PolicyTeller final : public StreamHandler {
+ public:
+  StreamNext Handle(const Context& context, ByteStream& stream, StreamEvent) override {
+    char buffer[8];
+    const auto n = stream.TryRead(buffer, sizeof buffer);
+    if (!n.ok() || (*n && **n == 0)) return {StreamNext::Action::kClose};
+    if (!*n) return {};
+    const int before = sched_getscheduler(0);
+    int asleep = -1, of_a_task = -1;
+    {
+      const KernelWait wait;
+      asleep = sched_getscheduler(0);
+    }
+    TaskGroup tasks(context, "task");
+    tasks.Spawn({}, [&](const Context&) {
+      of_a_task = sched_getscheduler(0);
+      return OkStatus();
+    });
+    (void)tasks.Join();
+    const int after = sched_getscheduler(0);
+    (void)stream.Write(context, Name(before) + " " + Name(asleep) + " " + Name(after) + ", " + Name(of_a_task) + "\n");
+    return {};
+  }
+  static std::string Name(int policy) {
+    return policy == SCHED_OTHER ? "ordinary" : policy == SCHED_BATCH ? "batch" : std::to_string(policy);
+  }
+};
+
+// Whoever wakes for an event does not push others aside; whoever comes back from a sync does, and so do all other tasks.
+TEST_P(Streams, HandlersRunAsBatchesButForWhatOthersWaitFor) {
+  auto client = network_.Connect(root_, listener_->address());
+  auto accepted = listener_->Accept(root_);
+  ASSERT_TRUE(client.ok() && accepted.ok());
+  server_->Add(std::move(*accepted), std::make_unique<PolicyTeller>());
+  Client teller{std::move(*client), ""};
+  const std::string of_short_turns = "batch ordinary batch, ordinary";
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Say(teller, "x"), of_short_turns);
+  // While another handler computes, it may push it aside.
+  std::atomic<bool> go_on{true};
+  const auto busy = std::move(*network_.Connect(root_, listener_->address()));
+  server_->Add(std::move(*listener_->Accept(root_)), std::make_unique<Spinner>(go_on));
+  ASSERT_TRUE(busy->Write(root_, "x").ok());
+  const auto says_soon = [&](const std::string& what) {
+    const MonoTime end = runtime_->clock().MonoNow() + 30s;
+    while (Say(teller, "x") != what)
+      if (runtime_->clock().MonoNow() > end) return false;
+    return true;
+  };
+  EXPECT_TRUE(says_soon("ordinary ordinary ordinary, ordinary"));
+  go_on = false;
+  EXPECT_TRUE(says_soon(of_short_turns));
+  teller.stream.reset();
+  Stop();
+  // The pool's threads, some of which were the crew's.
+  TaskGroup tasks(root_, "task");
+  std::atomic<int> others{0};
+  for (int i = 0; i < 8; ++i) {
+    tasks.Spawn({}, [&](const Context&) {
+      if (sched_getscheduler(0) != SCHED_OTHER) ++others;
+      return OkStatus();
+    });
+  }
+  EXPECT_TRUE(tasks.Join().ok());
+  EXPECT_EQ(others, 0);
 }
 
 // Waits for as long as it takes the watcher to fall asleep, and then computes.
