@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct StartSettings {
   std::string log_level = "info";
   uint64_t cache_mib = 64;
   uint64_t version_cache_mib = DefaultVersionCacheMib();
+  std::optional<uint64_t> disk_reserve_mib;  // none: a twentieth of the disk, 64 MiB to 1 GiB
   uint64_t max_clock_offset_ms = 500;
   uint64_t range_mib = 256;
   uint64_t max_connections = 10'000;

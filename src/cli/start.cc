@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -104,6 +105,15 @@ void RaiseDescriptorLimit(uint64_t connections_max, observability::Logger& log) 
               {{"limit", uint64_t(limit.rlim_cur)}, {"wanted", wanted}, {"max_connections", connections_max}});
 }
 
+uint64_t DiskReserveBytes(const StartSettings& settings) {
+  if (settings.disk_reserve_mib) return *settings.disk_reserve_mib << 20;
+  constexpr uint64_t kBytesMin = 64ull << 20;
+  constexpr uint64_t kBytesMax = 1ull << 30;
+  std::error_code error;
+  const auto disk = std::filesystem::space(settings.store, error);
+  return error ? kBytesMin : std::clamp<uint64_t>(disk.capacity / 20, kBytesMin, kBytesMax);
+}
+
 // Waits for SIGTERM or SIGINT (drain), or for the node to end by itself (SIGUSR2 from its task).
 void ServeUntilSignal(server::Node& node, const sigset_t& signals) {
   for (;;) {
@@ -142,6 +152,7 @@ int Run(const StartSettings& settings, JoinMode mode) {
   if (!lock.ok()) return Fail(lock.status().Annotate("the store " + settings.store + " is in use"));
   storage::StoreOptions store;
   store.block_cache_bytes = settings.cache_mib << 20;
+  store.disk_reserve_bytes = DiskReserveBytes(settings);
   auto engine = storage::OpenStore(settings.store + "/engine", store);
   if (!engine.ok()) return Fail(engine.status().Annotate("opening the store " + settings.store));
   // A quarter of the rows' memory is for those that are scanned.
@@ -203,6 +214,8 @@ void AddStartOptions(CLI::App& app, StartSettings& s) {
   app.add_option("--log-level", s.log_level, "debug, info, warning, error or off")->capture_default_str();
   app.add_option("--cache", s.cache_mib, "Block cache in MiB")->capture_default_str();
   app.add_option("--version-cache", s.version_cache_mib, "Cache of hot rows in MiB")->capture_default_str();
+  app.add_option("--disk-reserve", s.disk_reserve_mib,
+                 "Free space of the store's disk, in MiB, that new data does not take (default: a twentieth of the disk, 64 to 1024)");
   app.add_option("--max-clock-offset", s.max_clock_offset_ms, "Between any two nodes, in ms")->capture_default_str();
   app.add_option("--range-size", s.range_mib, "Ranges larger than this are split, in MiB")->capture_default_str();
   app.add_option("--table-ranges", s.table_ranges, "shared: small tables share a range; own: a range for each")

@@ -37,9 +37,12 @@ void NodeImpl::Fail(const Status& status) {
   stop_cv_.NotifyAll();
 }
 
-void NodeImpl::TellDiskSpace(const Status& space) {
-  if (space.ok()) return log_.Info("the disk has room again");
-  log_.Error("the disk is full: writes are refused, reads go on", {{"error", space}});
+void NodeImpl::TellDiskSpace(const storage::DiskSpace& space) {
+  if (space.level == storage::SpaceLevel::kEnough) return log_.Info("the disk has room again");
+  const bool exhausted = space.level == storage::SpaceLevel::kExhausted;
+  log_.Error(exhausted ? "the disk is full: all writes are refused, deletions too; reads go on"
+                       : "the disk is full: new data is refused, reads and deletions go on",
+             {{"error", space.status}});
 }
 
 kv::NodeLoad NodeImpl::Load() {
@@ -180,7 +183,7 @@ Status NodeImpl::BuildKv(const runtime::Context&) {
   store_ = kv::Store::Create(store, {.engine = engine_, .clock = *clock_, .sender = client_->sender(),
                                      .placement = placement_.get(), .liveness = membership_.get(),
                                      .on_first_range = [this](const auto& d) { membership_->SetFirstRange(d); },
-                                     .on_disk_space = [this](const Status& space) { TellDiskSpace(space); },
+                                     .on_disk_space = [this](const auto& space) { TellDiskSpace(space); },
                                      .on_lease = [this](const auto& d, NodeId n) { client_->sender().TellLease(d, n); }});
   client_->SetLocal(*store_);
   return OkStatus();

@@ -53,7 +53,7 @@ class NodeImpl final : public Node {
   void RegisterMetrics();
   HttpResponse Readiness();
   void Fail(const Status& status);  // the node cannot go on
-  void TellDiskSpace(const Status& space);
+  void TellDiskSpace(const storage::DiskSpace& space);
   kv::NodeLoad Load();
   Status Unready() const;           // why requests of peers are refused
 

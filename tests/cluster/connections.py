@@ -126,10 +126,14 @@ def busy(run, session):
 
 
 def stop(run, server, session):
-    silent, in_block = session(), session()
+    silent, in_block, at_work = session(), session(), session()
     in_block.query("BEGIN")
+    start(at_work, "SELECT count(*) FROM generate_series(1, 1000000000)")
+    quick(in_block, "a statement without end")  # it has begun by then, most likely
     server.signal(1, signal.SIGTERM)
-    check(sqlstate(silent) == "57P01" and sqlstate(in_block) == "57P01", "a stop is told with 57P01")
+    for one in (silent, in_block, at_work):
+        state = sqlstate(one)
+        check(state == "57P01", f"a stop is told with 57P01, not {state}")
     run.wait_until(lambda: not server.alive(1), 30, "the end of the node")
     run.say("stopped")
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A disk runs full under load (N10): clear errors, the nodes live on, and nothing acknowledged is lost; with room again, all goes on.
+"""A disk runs full under load (N10), of other files or of the node's own rows: clear errors, the nodes live on, and nothing acknowledged is
+lost; with room again, all goes on.
 
 The disk is a small ext4 image on a loop device, or a small tmpfs; both need root.
 """
@@ -14,6 +15,11 @@ from harness.run import check
 from harness.wire import ServerError
 
 SIZE_MB = 400
+LEFT_BYTES = 40 << 20  # of the reserve of 64 MiB: no new data, but deletions
+DELETED = 3000  # rows, by each node on a full disk
+OWN_ROWS = 1000  # a COPY
+OWN_ROW_BYTES = 4096
+SPARE = 1000  # rows that are not deleted then
 REFUSALS = 100  # so many answers of 53100, all writers together, count as "again and again"
 NO_SPACE = re.compile("no space|disk.* full|53100", re.I)
 
@@ -33,13 +39,18 @@ def small_disk(run, point, size_mb):
     return f"{size_mb} MB of tmpfs"
 
 
-def fill(folder):
-    """Takes every byte that is left."""
+def free_bytes(folder):
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def fill(folder, leave):
+    """Takes what is left but so many bytes; 0: every byte."""
     filler = folder / "filler"
     with open(filler, "ab", buffering=0) as file:
         for size in (1 << 20, 4096, 512):
             try:
-                while True:
+                while free_bytes(folder) >= leave + size or not leave:
                     file.write(b"\0" * size)
             except OSError:
                 continue
@@ -51,8 +62,8 @@ def told_in(errors):
     return sum(count for (_, text), count in errors.items() if "53100" in str(text))
 
 
-def check_refusals(run, cluster, writers, full_at):
-    """From now on each write fails at once with 53100, wherever it is sent, and reads and deletions go on."""
+def await_refusals(run, cluster, writers, full_at):
+    """From now on each write of new data fails at once with 53100, wherever it is sent."""
     # Once all writers have met it often, whatever was under way when the disk ran full has ended.
     run.wait_until(lambda: told_in(writers.history.errors(full_at)) > REFUSALS, 20, "the writers meet 53100", 0.05)
     since = time.monotonic()
@@ -62,16 +73,56 @@ def check_refusals(run, cluster, writers, full_at):
     others = [text for _, text in errors if not any(code in text for code in ("53100", "40001"))]
     check(not others, f"the writers get other errors than 53100: {others[:3]}")
     for number in cluster.nodes:
-        check(cluster.alive(number), f"node {number} has ended; the end of its log:\n{cluster.log(number)[-1500:]}")
         check(NO_SPACE.search(cluster.log(number)), f"the log of node {number} does not say that the disk is full")
+
+
+def check_alive(cluster):
+    for number in cluster.nodes:
+        check(cluster.alive(number), f"node {number} has ended; the end of its log:\n{cluster.log(number)[-1500:]}")
+
+
+def check_refused(session, sql, words):
+    try:
+        session.query(sql)
+        check(False, f"on a full disk there is an answer to {sql}")
+    except ServerError as error:
+        check(error.sqlstate == "53100" and words in str(error), f"not a clear error: {error}")
+
+
+def check_full(cluster):
+    """Reads and deletions go on, new data does not."""
+    for number in cluster.nodes:
         with cluster.session(number, 10) as session:
             check(int(session.value("SELECT count(*) FROM accounts")) == writers_module.ACCOUNTS, "a read fails")
-            session.query("DELETE FROM scratch WHERE id = %d" % number)
+            done = session.query(f"DELETE FROM scratch WHERE id > 0 AND id % 3 = {number % 3}")
+            check(done.tag == f"DELETE {DELETED}", f"not all rows are deleted: {done.tag}")
+            check_refused(session, "INSERT INTO scratch VALUES (1000000)", "No space left")
+    check_alive(cluster)
+
+
+def check_exhausted(run, cluster):
+    """Not even deletions, so that no node needs a byte that is not there; reads go on, and what frees room at once."""
+    spare = iter(range(1, SPARE))
+
+    def refused():  # soon, but perhaps not at once
+        with cluster.session(1, 10) as session:
             try:
-                session.query("INSERT INTO scratch VALUES (100)")
-                check(False, "a write succeeds on a full disk")
+                session.query(f"DELETE FROM scratch WHERE id = -{next(spare)}")
+                return False
             except ServerError as error:
-                check(error.sqlstate == "53100" and "No space left" in str(error), f"not a clear error: {error}")
+                return "not even for deletions" in str(error)
+
+    run.wait_until(refused, 20, "deletions are refused", 0.05)
+    delete = f"DELETE FROM scratch WHERE id = -{SPARE}"
+    for number in cluster.nodes:
+        with cluster.session(number, 10) as session:
+            check(int(session.value("SELECT count(*) FROM accounts")) == writers_module.ACCOUNTS, "a read fails")
+            check_refused(session, delete, "not even for deletions")
+            check_refused(session, "INSERT INTO scratch VALUES (1000000)", "No space left")
+    with cluster.session(1, 10) as session:
+        session.query("DROP TABLE scratch")
+    check_alive(cluster)
+    run.say("no byte left: all writes are refused, the nodes live on")
 
 
 def full(run, node_count, full_nodes):
@@ -87,16 +138,20 @@ def full(run, node_count, full_nodes):
     writers_module.create_tables(cluster, 1)
     with cluster.session(1, 30) as session:
         session.query("CREATE TABLE scratch (id int PRIMARY KEY)")
-        session.query("INSERT INTO scratch VALUES (1), (2), (3)")
+        session.query(f"INSERT INTO scratch SELECT generate_series(-{SPARE}, {3 * DELETED})")
     cluster.wait_whole(60)
     writers = writers_module.Writers(cluster, [1], count=4, seed=run.seed, pause=0.001).start()
     run.on_failure[:] = [lambda: writers.history.write(run.folder / "history.jsonl")]
     writers.wait_acknowledged(200, 30)
-    filler = fill(disk)
+    majority = 2 * len(full_nodes) > node_count
+    filler = fill(disk, LEFT_BYTES if majority else 0)
     full_at = time.monotonic()
-    check(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize < 1 << 16, "the disk is not full")
-    if 2 * len(full_nodes) > node_count:
-        check_refusals(run, cluster, writers, full_at)
+    if majority:
+        await_refusals(run, cluster, writers, full_at)
+        check_full(cluster)
+        fill(disk, 0)
+        check(free_bytes(disk) < 1 << 16, "the disk has room")
+        check_exhausted(run, cluster)
     else:  # a minority's disk is not the cluster's end, nor its node's
         node = full_nodes[0]
         run.wait_until(lambda: NO_SPACE.search(cluster.log(node)), 20, "the full disk is noticed", 0.05)
@@ -122,9 +177,52 @@ def full(run, node_count, full_nodes):
     subprocess.run(["umount", str(disk)], check=True)
 
 
+def own_data(run):
+    """A node's own rows fill its disk. What goes on by itself (flushes, compactions) must not take the rest: that used to end the node."""
+    disk = run.folder / "disk-own"
+    kind = small_disk(run, disk, SIZE_MB)
+    cluster = servers.Cluster(run, 1, "nodes-own")
+    cluster.store(1).parent.mkdir(parents=True)
+    os.symlink(disk / "store", cluster.store(1))
+    (disk / "store").mkdir()
+    cluster.up()
+    with cluster.session(1, 60) as session:
+        session.query("CREATE TABLE big (id int PRIMARY KEY, v text)")
+        acknowledged = 0
+        for part in range(SIZE_MB):
+            first = part * OWN_ROWS
+            rows = (f"{first + i}\t{os.urandom(OWN_ROW_BYTES // 2).hex()}\n".encode() for i in range(OWN_ROWS))
+            try:
+                session.copy_in("COPY big FROM STDIN", rows)
+                acknowledged += OWN_ROWS
+            except ServerError as error:
+                check(error.sqlstate == "53100", f"the disk fills up: {error}")
+                break
+        run.say(f"1 node on {kind}: {acknowledged} rows of {OWN_ROW_BYTES} bytes fill it, {free_bytes(disk) >> 20} MB are left")
+        check_refused(session, "INSERT INTO big VALUES (-1, '')", "No space left")
+        deleted = 0
+        try:
+            while deleted < acknowledged:
+                deleted += int(session.query(f"DELETE FROM big WHERE id >= {deleted} AND id < {deleted + OWN_ROWS}").tag.split()[1])
+        except ServerError as error:
+            check(error.sqlstate == "53100", f"deletions on a full disk: {error}")
+        check(int(session.value("SELECT count(*) FROM big")) == acknowledged - deleted, "rows are missing")
+    check_alive(cluster)
+    cluster.kill(1)
+    cluster.up()
+    with cluster.session(1, 60) as session:
+        check(int(session.value("SELECT count(*) FROM big")) == acknowledged - deleted, "rows are missing after a restart")
+        session.query("DROP TABLE big")
+    check_alive(cluster)
+    run.say(f"{deleted} rows deleted on the full disk, the others are there, also after kill -9")
+    cluster.down()
+    subprocess.run(["umount", str(disk)], check=True)
+
+
 def test(run):
+    own_data(run)
     for node_count, full_nodes in ((1, [1]), (3, [3]), (3, [1, 2, 3])):
         full(run, node_count, full_nodes)
 
 
-run_module.main(test, "full_disk", deadline=240)
+run_module.main(test, "full_disk", deadline=300)

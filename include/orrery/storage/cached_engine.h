@@ -61,7 +61,7 @@ class CachedEngine : public Engine, public NewestEntries {
     return base_.NewIterator(cf, std::move(options));
   }
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override { return base_.NewSnapshot(); }
-  Status CheckSpace() const override { return base_.CheckSpace(); }
+  DiskSpace CheckSpace() const override { return base_.CheckSpace(); }
   Status SyncAll() override { return base_.SyncAll(); }
   Status Flush() override { return base_.Flush(); }
   uint64_t LastSequence() const override { return base_.LastSequence(); }

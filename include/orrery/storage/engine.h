@@ -79,6 +79,16 @@ class PreparedLoad {
   virtual ~PreparedLoad() = default;
 };
 
+enum class SpaceLevel : uint8_t {  // on the wire (docs/formats/raft_log.md)
+  kEnough = 0,
+  kFull = 1,       // no new data: the rest is for what must go on (raft's own records, commits, deletions)
+  kExhausted = 2,  // nothing that can still be refused
+};
+struct DiskSpace {
+  SpaceLevel level = SpaceLevel::kEnough;
+  Status status;  // 53100 below kEnough
+};
+
 // One store. Thread safety: all methods, except Close, by many tasks at once. After a crash the state is that
 // of some prefix of the sequence of writes, at least up to the last kSync write that returned (I25).
 class Engine : public Reader {
@@ -98,10 +108,9 @@ class Engine : public Reader {
   virtual StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows);
   // `prepared`: of the same rows; null: it is done now.
   virtual Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared);
-  // Whether there is room for new data; asks the file system. 53100: less than the reserve is free. Writes are
-  // still taken then: the reserve is for what must go on (raft's own records, deletions), and the callers refuse
-  // the rest while its refusal is still certain.
-  virtual Status CheckSpace() const = 0;
+  // How full the disk is. The engine itself takes all writes at every level; its callers refuse them while a refusal is
+  // still certain. Asks the file system, and is to be asked often, as compactions get what room it finds.
+  virtual DiskSpace CheckSpace() const = 0;
   // Makes everything written so far durable.
   virtual Status SyncAll() = 0;
   // Writes buffered data to its final files; for tests and an orderly stop. Not needed for durability.

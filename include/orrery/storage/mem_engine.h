@@ -45,7 +45,7 @@ class MemEngine final : public Engine {
   std::unique_ptr<EngineSnapshot> NewSnapshot() const override;
   Status Write(const WriteBatch& batch, SyncMode sync) override;
   Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override;
-  Status CheckSpace() const override;
+  DiskSpace CheckSpace() const override;
   Status SyncAll() override;
   Status Flush() override;
   uint64_t LastSequence() const override;
@@ -59,7 +59,7 @@ class MemEngine final : public Engine {
   // drain), a full or broken disk. OK lifts it.
   void FailWritesWith(Status error);
   // What CheckSpace says from now on.
-  void AnswerCheckSpaceWith(Status answer);
+  void AnswerCheckSpaceWith(DiskSpace answer);
 
  private:
   class Impl;

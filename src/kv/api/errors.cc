@@ -25,8 +25,8 @@ struct Describe {
     const auto code = e.code == 0 || e.code > uint8_t(Code::kAmbiguous) ? Code::kInternal : Code(e.code);
     const Status s = e.sqlstate.size() == 5 ? Status(code, e.sqlstate, e.message) : Status(code, e.message);
     if (e.sqlstate != "53100") return s;
-    return s.WithHint("Check free disk space. Reads, deletions and DROP TABLE go on; writes do by themselves once "
-                      "there is room.");
+    return s.WithHint("Check free disk space. Reads and DROP TABLE go on, deletions as long as a little is left; writes do "
+                      "by themselves once there is room.");
   }
   Status operator()(const NotLeaseholderError& e) const {
     return UnavailableError("this replica does not hold the lease of range " + ToString(e.range));

@@ -60,8 +60,8 @@ class ReplicaHost {
   virtual CommandSink* changes() = 0;
   virtual const ReplicaLimits& limits() const = 0;
   virtual ReplicaCounters& counters() = 0;
-  // Whether this store has less than its reserve free, as of the last tick.
-  virtual bool DiskIsFull() const = 0;
+  // Of this store, as of the last tick.
+  virtual storage::SpaceLevel disk_space() const = 0;
   // How the node is doing, as far as this one knows.
   virtual NodeLife LifeOf(NodeId node) const = 0;
   // Inside a cycle: the range has gone quiet, and needs no ticks; or it has woken.

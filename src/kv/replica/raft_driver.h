@@ -32,8 +32,8 @@ struct RaftEnvelope {
   ReplicaDescriptor from;
   ReplicaDescriptor to;
   raft::Message message;
-  uint8_t disk_full = 0;  // 1: the sender's store has less than its reserve free
-  template <class V> void Visit(V& v) { v(1, range); v(2, from); v(3, to); v(4, message); v(5, disk_full); }
+  uint8_t disk_space = 0;  // storage::SpaceLevel of the sender's store
+  template <class V> void Visit(V& v) { v(1, range); v(2, from); v(3, to); v(4, message); v(5, disk_space); }
 };
 struct RaftMessageBatch {
   std::vector<RaftEnvelope> messages;

@@ -10,6 +10,7 @@
 namespace orrery::kv {
 
 using runtime::MutexLock;
+using storage::SpaceLevel;
 
 namespace {
 
@@ -20,22 +21,16 @@ constexpr uint64_t kRequestsForMainGateway = 100;
 // How long a push waits here before its sender hears how things stand.
 constexpr Duration kPushWaitMax = 1s;
 
-// User data, which grows the range. Records of the system are few and small, and without them not even a table could
-// be dropped; deletions make room in the end.
+// Rows of users. Records of the system are few and small, and without them not even a table could be dropped.
 constexpr DescriptorId kFirstUserTable{100};
-bool BringsData(const BatchRequest& batch) {
-  const std::string user_data = TablePrefix(kFirstUserTable);
-  return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
-    const auto* put = std::get_if<PutRequest>(&request);
-    const auto* cput = std::get_if<ConditionalPutRequest>(&request);
-    const auto* many = std::get_if<InsertManyRequest>(&request);
-    return (put && put->key >= user_data) || (cput && cput->deletes == 0 && cput->key >= user_data) ||
-           (many && many->span.start >= user_data);
-  });
-}
 
 bool HasWrites(const BatchRequest& batch) {
   return std::any_of(batch.requests.begin(), batch.requests.end(), IsWrite);
+}
+
+bool IsDeletion(const Request& request) {
+  const auto* cput = std::get_if<ConditionalPutRequest>(&request);
+  return std::holds_alternative<DeleteRequest>(request) || (cput && cput->deletes != 0);
 }
 
 // The key, or the first of many.
@@ -685,15 +680,22 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
   return OkStatus();
 }
 
-// 53100: certainly not executed (N10).
+// 53100: certainly not executed (N10). Deletions make room in the end, so they go on while a little is left.
 Status Replica::CheckSpaceFor(const BatchRequest& batch) const {
   const Space space = space_.load(std::memory_order_relaxed);
-  if (space == Space::kEnough || !BringsData(batch)) return OkStatus();
+  if (space.level == SpaceLevel::kEnough) return OkStatus();
+  const bool exhausted = space.level == SpaceLevel::kExhausted;
+  const std::string user_data = TablePrefix(kFirstUserTable);
+  const bool is_refused = std::any_of(batch.requests.begin(), batch.requests.end(), [&](const Request& request) {
+    const auto key = WrittenKey(request);
+    return key && *key >= user_data && (exhausted || !IsDeletion(request));
+  });
+  if (!is_refused) return OkStatus();
   RETURN_IF_ERROR(CheckLease(host_.mono_clock().MonoNow()));  // handed over to a node with room: asked there
   const std::string what = "could not write to range " + ToString(range_) + ": No space left on ";
-  const std::string where = space == Space::kOwnDiskFull ? "the disk of node " + ToString(host_.node())
-                                                         : "the disks of a majority of its replicas";
-  return Status(Code::kResourceExhausted, "53100", what + where);
+  const std::string where =
+      space.own_disk ? "the disk of node " + ToString(host_.node()) : "the disks of a majority of its replicas";
+  return Status(Code::kResourceExhausted, "53100", what + where + (exhausted ? ", not even for deletions" : ""));
 }
 
 Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord& record) {

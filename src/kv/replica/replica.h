@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -112,7 +111,10 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
  private:
   static constexpr size_t kGatewaysMax = 16;
-  enum class Space : uint8_t { kEnough, kOwnDiskFull, kMajorityFull };
+  struct Space {  // what may still be proposed, and whose disks forbid the rest: our own, or those of a majority
+    storage::SpaceLevel level = storage::SpaceLevel::kEnough;
+    bool own_disk = false;
+  };
   struct Attempt;  // one evaluation of a batch (replica.cc)
 
   // replica.cc: the request path. replica_read.cc: its short cut.
@@ -186,6 +188,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
   bool IsLeased(const Command& command) const;
   Status ProposeOne(Proposal& proposal);
+  bool NotePeerSpace(const RaftEnvelope& envelope);
   void UpdateSpace(CycleOutput& out);
   bool LeaseIsDue(MonoTime now) const;
   void MaybeProposeLease(CycleOutput& out);
@@ -241,7 +244,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<bool> quiet_{false};
   std::atomic<bool> owns_lease_{false};        // leader, under its own lease; what is valid, serving_until_ns_ says
   std::atomic<bool> renewing_{false};          // owned, and a quorum is being asked after a time of quiet
-  std::atomic<Space> space_{Space::kEnough};   // whether new data may be proposed
+  std::atomic<Space> space_{Space{}};
 
   mutable runtime::Mutex mutex_{"replica"};
   std::shared_ptr<const RangeDescriptor> descriptor_ ABSL_GUARDED_BY(mutex_);
@@ -272,7 +275,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::map<raft::EntryId, std::shared_ptr<Proposal>> in_flight_;
   std::vector<std::pair<std::shared_ptr<Proposal>, Status>> completed_;  // told after the effects are written
   std::map<ReplicaId, ReplicaDescriptor> peers_heard_;  // addresses of senders, for the uninitialised
-  std::set<ReplicaId> full_peers_;                      // as their last messages say
+  std::map<ReplicaId, storage::SpaceLevel> full_peers_;  // below kEnough, as their last messages say
   bool majority_has_space_ = true;                      // of the voters that the leader hears from
   raft::PersistToken persist_token_;
   std::vector<raft::Entry> committed_;

@@ -161,7 +161,7 @@ void Replica::MaybeQuiesce(MonoTime now) {
   const bool moves = leaving_ || !owns_lease_.load();
   if (moves || requests_active_.load() > 0 || !in_flight_.empty() || !completed_.empty()) last_work_ = now;
   if (now - last_work_ < patience) return;
-  if (host_.DiskIsFull() || !full_peers_.empty()) return;
+  if (host_.disk_space() != storage::SpaceLevel::kEnough || !full_peers_.empty()) return;
   std::vector<ReplicaId> absent;
   std::vector<std::pair<NodeId, NodeLife>> lives;
   for (const auto& r : current_descriptor_->replicas) {

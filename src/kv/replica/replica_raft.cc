@@ -9,6 +9,7 @@ namespace orrery::kv {
 
 using runtime::MutexLock;
 using storage::ColumnFamily;
+using storage::SpaceLevel;
 
 namespace {
 
@@ -135,9 +136,7 @@ void Replica::Collect(CycleOutput& out) {
   }
   for (auto& envelope : inbox.messages) {
     peers_heard_[envelope.from.replica] = envelope.from;
-    const bool changed = envelope.disk_full != 0 ? full_peers_.insert(envelope.from.replica).second
-                                                 : full_peers_.erase(envelope.from.replica) != 0;
-    if (changed) UpdateSpace(out);
+    if (NotePeerSpace(envelope)) UpdateSpace(out);
     const bool from_leader = envelope.message.type == raft::MessageType::kApp ||
                              envelope.message.type == raft::MessageType::kHeartbeat;
     if (from_leader) {
@@ -437,33 +436,45 @@ void Replica::MaybeTruncate() {
   }
 }
 
+// Whether that is news.
+bool Replica::NotePeerSpace(const RaftEnvelope& envelope) {
+  const ReplicaId peer = envelope.from.replica;
+  if (envelope.disk_space == 0) return full_peers_.erase(peer) != 0;
+  const SpaceLevel level = envelope.disk_space == 1 ? SpaceLevel::kFull : SpaceLevel::kExhausted;
+  return std::exchange(full_peers_[peer], level) != level;
+}
+
 // N10. A full disk takes no new data while what is left of it still serves raft's own records, commits, resolved
-// locks and deletions. A leader with a full disk hands over to a voter that has room. Full followers get no
-// entries as long as the others are a majority (as if the messages were lost); if they are needed for one, all
-// new data is refused before it is proposed: afterwards nobody could say what becomes of it.
+// locks and deletions; an exhausted one no deletions either. A leader with a full disk hands over to a voter that has
+// room. Full followers get no entries as long as the others are a majority (as if the messages were lost); if they are
+// needed for one, all new data is refused before it is proposed: afterwards nobody could say what becomes of it.
 void Replica::UpdateSpace(CycleOutput& out) {
   majority_has_space_ = true;
-  Space space = Space::kEnough;
-  const bool own_full = host_.DiskIsFull();
-  if ((own_full || !full_peers_.empty()) && soft_state_.role == raft::Role::kLeader) {
+  Space space;
+  const SpaceLevel own = host_.disk_space();
+  if ((own != SpaceLevel::kEnough || !full_peers_.empty()) && soft_state_.role == raft::Role::kLeader) {
     size_t voters = 0;
     size_t with_space = 0;
+    size_t not_exhausted = 0;
     ReplicaId successor;
     for (const auto& peer : raft_->GetStatus().peers) {
       if (peer.learner) continue;
       ++voters;
-      const bool full = peer.id == id_ ? own_full : full_peers_.contains(peer.id) || !peer.recently_active;
-      if (full) continue;
+      if (peer.id != id_ && !peer.recently_active) continue;
+      const auto full = full_peers_.find(peer.id);
+      const SpaceLevel level = peer.id == id_ ? own : full == full_peers_.end() ? SpaceLevel::kEnough : full->second;
+      not_exhausted += level != SpaceLevel::kExhausted;
+      if (level != SpaceLevel::kEnough) continue;
       ++with_space;
       if (peer.id != id_) successor = peer.id;
     }
     majority_has_space_ = with_space * 2 > voters;
-    if (!majority_has_space_) {
-      space = own_full ? Space::kOwnDiskFull : Space::kMajorityFull;
-    } else if (own_full) {
-      space = Space::kOwnDiskFull;
-      if (successor) (void)BeginHandOver(successor, LeaseMove::kRequired, out.now).ok();  // or at the next tick
-    }
+    const SpaceLevel majority = not_exhausted * 2 <= voters ? SpaceLevel::kExhausted
+                                : majority_has_space_       ? SpaceLevel::kEnough
+                                                            : SpaceLevel::kFull;
+    space = {std::max(own, majority), own >= majority};
+    const bool leads_in_vain = majority_has_space_ && own != SpaceLevel::kEnough;
+    if (leads_in_vain && successor) (void)BeginHandOver(successor, LeaseMove::kRequired, out.now).ok();  // or at the next tick
   }
   space_.store(space, std::memory_order_relaxed);
 }
@@ -542,7 +553,7 @@ void Replica::Route(std::vector<raft::Message> messages, std::map<NodeId, RaftMe
     if (!peer) continue;
     const bool has_entries = message.type == raft::MessageType::kApp && !message.entries.empty();
     if (has_entries && majority_has_space_ && full_peers_.contains(message.to)) continue;
-    RaftEnvelope envelope{range_, self, *peer, std::move(message), uint8_t(host_.DiskIsFull())};
+    RaftEnvelope envelope{range_, self, *peer, std::move(message), uint8_t(host_.disk_space())};
     if (envelope.message.type == raft::MessageType::kSnap) {
       host_.SendRaftSnapshot(shared_from_this(), std::move(envelope));
     } else {

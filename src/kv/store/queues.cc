@@ -26,9 +26,9 @@ constexpr Duration kSilenceBeforeAsking = 5s;
 // N10. At each tick, so that even at a gigabyte a second no more than the reserve is written before it is noticed
 // that it is due.
 void StoreImpl::LookAtDisk() {
-  const Status space = deps_.engine.CheckSpace();
-  const bool full = !space.ok();
-  if (disk_full_.exchange(full, std::memory_order_relaxed) != full && deps_.on_disk_space) deps_.on_disk_space(space);
+  const storage::DiskSpace space = deps_.engine.CheckSpace();
+  const storage::SpaceLevel before = disk_space_.exchange(space.level, std::memory_order_relaxed);
+  if (before != space.level && deps_.on_disk_space) deps_.on_disk_space(space);
 }
 
 void StoreImpl::RunTicks(const runtime::Context& context) {
@@ -63,7 +63,7 @@ void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& rep
     (void)MaybeReplicate(limited, replica).ok();
     EndChange(replica->range());
   }
-  (void)MaybeCollectGarbage(limited, replica).ok();
+  if (disk_space() != storage::SpaceLevel::kExhausted) (void)MaybeCollectGarbage(limited, replica).ok();
 }
 
 // A quiet one is so at its leader's word, who has not been heard to be gone; one that has slept since the start finds

@@ -224,7 +224,7 @@ StatusOr<std::string> StoreImpl::HandleSnapshotChunk(const runtime::Context&, No
     if (!chunk.last) ++it->second.next_sequence;
   }
   if (!chunk.last) {
-    if (DiskIsFull()) RETURN_IF_ERROR(deps_.engine.CheckSpace());
+    if (disk_space() != storage::SpaceLevel::kEnough) RETURN_IF_ERROR(deps_.engine.CheckSpace().status);
     storage::WriteBatch stage;
     const std::string key = local_keys::StagedChunk(chunk.range, chunk.sequence);
     stage.Put(ColumnFamily::kState, key, SealRecord(key, chunk.bytes));

@@ -62,7 +62,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   CommandSink* changes() override { return deps_.changes; }
   const ReplicaLimits& limits() const override { return limits_; }
   ReplicaCounters& counters() override { return counters_; }
-  bool DiskIsFull() const override { return disk_full_.load(std::memory_order_relaxed); }
+  storage::SpaceLevel disk_space() const override { return disk_space_.load(std::memory_order_relaxed); }
   NodeLife LifeOf(NodeId node) const override;
   void OnQuietChanged(Replica& replica, Quiet quiet) override;
   Timestamp initial_read_promise() const override { return initial_read_promise_; }
@@ -181,7 +181,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::unique_ptr<runtime::Channel<OutgoingSnapshot>> outgoing_;
   Timestamp initial_read_promise_;
   std::atomic<uint64_t> txn_seed_{0};
-  std::atomic<bool> disk_full_{false};  // written by the task of the ticks
+  std::atomic<storage::SpaceLevel> disk_space_{storage::SpaceLevel::kEnough};  // written by the task of the ticks
 
   mutable runtime::Mutex mutex_{"store"};
   absl::flat_hash_map<uint64_t, ReplicaPtr> replicas_ ABSL_GUARDED_BY(mutex_);

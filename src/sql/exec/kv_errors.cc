@@ -8,6 +8,8 @@
 namespace orrery::sql {
 namespace {
 
+constexpr std::string_view kCompletionUnknown = "statement completion unknown";
+
 Status Retry(const Status& status, const kv::TxnRetryError& error) {
   Status converted;
   switch (error.reason) {
@@ -44,7 +46,8 @@ Status ToSqlError(const Status& status, const Table* table) {
   }
   switch (status.code()) {
     case Code::kAmbiguous:
-      return Status(Code::kAmbiguous, "40003", "statement completion unknown").WithDetail(status.message());
+      if (status.message() == kCompletionUnknown) return status;  // one of ours: its detail tells why
+      return Status(Code::kAmbiguous, "40003", kCompletionUnknown).WithDetail(status.message());
     default:
       return status;
   }

@@ -37,6 +37,8 @@ class CancelSlot {
   // The context for a statement; Finish after it tells whether it was cancelled.
   const runtime::Context& Start();
   bool Finish();
+  // Whether it is the server that cancels, as it stops.
+  bool stopping() const { return base_.cancelled(); }
 
  private:
   enum class State : uint8_t { kIdle, kRunning, kCancelled };

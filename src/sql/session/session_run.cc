@@ -132,6 +132,7 @@ void Session::Fail() {
 Status Session::TranslateError(Status status) const {
   status = ToSqlError(status);
   if (status.code() == Code::kCancelled && !status.has_payload()) {
+    if (slot_->stopping()) return {Code::kUnavailable, "57P01", "terminating connection due to administrator command"};
     return {Code::kCancelled, "57014", "canceling statement due to user request"};
   }
   if (status.code() == Code::kDeadlineExceeded && status.sqlstate() == "57014") {

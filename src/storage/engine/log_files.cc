@@ -86,7 +86,8 @@ uint64_t PageEnd(uint64_t offset) { return PageBegin(offset + kPageBytes - 1); }
 
 // Holds the window of the file that ends with what was appended last, and writes whole pages of it: when a sync asks for
 // what is new, when the window is full, and when an append has outgrown the zeros on disk, which is then written with the
-// zeros behind it. So a sync overwrites blocks that are there, and the end of the disk is met by an append.
+// zeros behind it. So a sync overwrites blocks that are there, and the end of the disk is met by an append. The disk's
+// blocks for the next windows belong to the file before anything is written to them, so that this end is far.
 //
 // A page is written again with what it has held, and more behind it: torn, it still has what was synced.
 // After a failure nothing is written any more (B53, B54).
@@ -130,7 +131,7 @@ class LogFile final : public FSWritableFile {
     const bool whole = Write(options, debug);
     IOStatus status = file_->Close(options, debug);
     file_.reset();
-    // Not needed for recovery, so not synced.
+    // Gives back what room is left. Not needed for recovery, so not synced.
     if (status.ok() && whole) status = CutFile(files_, name_, size_);
     return status;
   }
@@ -155,8 +156,22 @@ class LogFile final : public FSWritableFile {
 
   // The zeros are only there for speed.
   IOStatus WriteWithZeros(const IOOptions& options, IODebugContext* debug) {
+    KeepRoom(options, debug);
     const IOStatus status = WriteTo(window_.end(), options, debug);
     return status.IsNoSpace() ? WriteTo(PageEnd(size_), options, debug) : status;
+  }
+
+  // N10. Asks for twice what is kept, so not at each window; where it gets nothing, at the next one again.
+  void KeepRoom(const IOOptions& options, IODebugContext* debug) {
+    if (window_.end() + kLogRoomBytes <= room_) return;
+    const runtime::KernelWait wait;
+    const uint64_t begin = std::max(room_, zeroed_);
+    const uint64_t end = window_.end() + 2 * kLogRoomBytes;
+    std::unique_ptr<FSWritableFile> file;
+    IOStatus status = files_.ReopenWritableFile(name_, rocksdb::FileOptions(), &file, debug);
+    if (status.ok()) status = file->Allocate(begin, end - begin, options, debug);
+    if (file) file->Close(options, debug).PermitUncheckedError();
+    if (status.ok()) room_ = end;
   }
 
   rocksdb::FileSystem& files_;
@@ -166,6 +181,7 @@ class LogFile final : public FSWritableFile {
   uint64_t size_ = 0;     // of what was appended
   uint64_t written_ = 0;  // of that, on disk
   uint64_t zeroed_ = 0;   // up to here the file is long enough
+  uint64_t room_ = 0;     // up to here the disk's blocks are the file's
   IOStatus failure_;
 };
 

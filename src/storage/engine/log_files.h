@@ -6,6 +6,8 @@
 // sync asks: what nobody has asked to sync is in memory alone, a window of the file at most. A log begins when the one
 // before it is on the disk.
 //
+// A disk that others have filled to its last byte still takes a log's next 8 MiB, which the log has had reserved (N10).
+//
 // What a crash leaves behind the last record is zeros, and unsynced blocks may have reached the disk in any order: records
 // after zeros are no records. RocksDB would skip the zeros and read them, so TrimLogs cuts each log at its first zeros before
 // RocksDB sees it.
@@ -22,6 +24,8 @@ namespace orrery::storage {
 
 // A window of the file, from a multiple of its size on: its zeros are written at once.
 constexpr uint64_t kLogZerosBytes = 128 * 1024;
+// So much of the disk behind the current window is the file's already, where the file system can reserve it.
+constexpr uint64_t kLogRoomBytes = 8ull << 20;
 
 // The files of `base`, but "*.log" are written over zeros. Thread-safe as `base` is; but logs are of one store, made one
 // after the other, and synced, each, never beside an append to it. That is how RocksDB does it as long as nobody calls

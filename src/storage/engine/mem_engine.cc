@@ -51,7 +51,7 @@ class MemEngine::Impl {
   std::vector<std::pair<ColumnFamily, std::string>> dirty_ ABSL_GUARDED_BY(mutex_);  // to tidy afterwards
   std::deque<Unsynced> unsynced_ ABSL_GUARDED_BY(mutex_);                            // oldest first
   Status write_error_ ABSL_GUARDED_BY(mutex_);
-  Status space_ ABSL_GUARDED_BY(mutex_);
+  DiskSpace space_ ABSL_GUARDED_BY(mutex_);
 
   uint64_t Register() {
     runtime::MutexLock lock(mutex_);
@@ -313,12 +313,12 @@ Status MemEngine::Ingest(const WriteBatch& batch, std::unique_ptr<PreparedLoad>)
   return OkStatus();
 }
 
-Status MemEngine::CheckSpace() const {
+DiskSpace MemEngine::CheckSpace() const {
   runtime::MutexLock lock(impl_->mutex_);
   return impl_->space_;
 }
 
-void MemEngine::AnswerCheckSpaceWith(Status answer) {
+void MemEngine::AnswerCheckSpaceWith(DiskSpace answer) {
   runtime::MutexLock lock(impl_->mutex_);
   impl_->space_ = std::move(answer);
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "rocksdb/listener.h"
 #include "rocksdb/sst_file_writer.h"
 #include "rocksdb/write_batch.h"
+#include "storage/engine/disk_room.h"
 #include "storage/engine/key_index.h"
 #include "storage/engine/log_files.h"
 #include "storage/engine/rocksdb_options.h"
@@ -115,7 +117,13 @@ class StoreListener final : public rocksdb::EventListener {
       : health_(std::move(health)), seekers_(std::move(seekers)) {}
   void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { seekers_->Clear(); }
   void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { seekers_->Clear(); }
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    // A compaction that finds no room for its new files has changed nothing, and is tried again by and by. (Its entry in
+    // the manifest would be another reason.)
+    if (error->IsNoSpace() && reason == rocksdb::BackgroundErrorReason::kCompaction) {
+      *error = rocksdb::Status::OK();
+      return;
+    }
     const Status status = FromRocks(*error, "store");
     if (error->IsNoSpace()) {
       health_->Fail(status);
@@ -264,16 +272,15 @@ class RocksSnapshot final : public EngineSnapshot {
 
 class RocksDbEngineImpl : public RocksDbEngine {
  public:
-  RocksDbEngineImpl(rocksdb::Env& env, std::string path, const StoreOptions& options,
-                    std::shared_ptr<Health> health)
+  RocksDbEngineImpl(rocksdb::Env& env, std::string path, std::shared_ptr<Health> health)
       : path_(std::move(path)),
         env_(rocksdb::NewCompositeEnv(MakeLogFileSystem(env.GetFileSystem()))),
-        disk_reserve_bytes_(options.disk_reserve_bytes),
         health_(std::move(health)) {}
   ~RocksDbEngineImpl() override { (void)Close(); }
 
   Status Open(const StoreOptions& options) {
     rocksdb::DBOptions db_options = MakeDbOptions(*env_, options);
+    disk_room_.emplace(*env_, path_, options, db_options);
     db_options.listeners.push_back(std::make_shared<StoreListener>(health_, seekers_));
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
@@ -399,15 +406,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
     return AfterWrite(status, "taking a load's file in");
   }
 
-  // A file system that cannot tell its free space never counts as full.
-  Status CheckSpace() const override {
-    uint64_t free_bytes = 0;
-    const bool known = env_->GetFreeSpace(path_, &free_bytes).ok();
-    if (!known || free_bytes >= disk_reserve_bytes_) return OkStatus();
-    return Status(Code::kResourceExhausted, "53100",
-                  "the disk of store " + path_ + " is full: " + std::to_string(free_bytes >> 20) + " MB free, " +
-                      std::to_string(disk_reserve_bytes_ >> 20) + " MB are kept in reserve");
-  }
+  DiskSpace CheckSpace() const override { return disk_room_->Check(); }
 
   Status SyncAll() override {
     if (health_->refuses_writes()) return health_->error();
@@ -588,7 +587,7 @@ class RocksDbEngineImpl : public RocksDbEngine {
 
   const std::string path_;
   const std::unique_ptr<rocksdb::Env> env_;  // of the store's files
-  const uint64_t disk_reserve_bytes_;
+  std::optional<DiskRoom> disk_room_;  // since Open
   const std::shared_ptr<Health> health_;
   const std::shared_ptr<SeekerPool> seekers_ = std::make_shared<SeekerPool>();
   std::atomic<uint64_t> next_load_{1};
@@ -622,15 +621,14 @@ struct MemoryFiles {
 class InMemoryStore final : private MemoryFiles, public RocksDbEngineImpl {
  public:
   explicit InMemoryStore(const StoreOptions& options)
-      : RocksDbEngineImpl(*env, "/store", options, std::make_shared<Health>(options.on_fatal)) {}
+      : RocksDbEngineImpl(*env, "/store", std::make_shared<Health>(options.on_fatal)) {}
 };
 
 }  // namespace
 
 StatusOr<std::unique_ptr<RocksDbEngine>> OpenStoreIn(rocksdb::Env& env, const std::string& path,
                                                      const StoreOptions& options) {
-  auto engine =
-      std::make_unique<RocksDbEngineImpl>(env, path, options, std::make_shared<Health>(options.on_fatal));
+  auto engine = std::make_unique<RocksDbEngineImpl>(env, path, std::make_shared<Health>(options.on_fatal));
   RETURN_IF_ERROR(engine->Open(options));
   return std::unique_ptr<RocksDbEngine>(std::move(engine));
 }

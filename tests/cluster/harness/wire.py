@@ -12,7 +12,8 @@ class ServerError(Exception):
     """An ErrorResponse. `fields` maps the protocol's field letters to text (C sqlstate, M message, P position, …)."""
 
     def __init__(self, fields):
-        super().__init__(f"{fields.get('C', '?????')}: {fields.get('M', '')}")
+        detail = f" ({fields['D']})" if "D" in fields else ""
+        super().__init__(f"{fields.get('C', '?????')}: {fields.get('M', '')}{detail}")
         self.fields = fields
 
     @property

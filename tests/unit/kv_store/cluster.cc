@@ -44,10 +44,10 @@ void Cluster::Wipe(NodeId id, StoreId new_store) {
   nodes_[id].store_id = new_store;
 }
 
-void Cluster::FillDisk(NodeId node) {
-  nodes_[node].engine->AnswerCheckSpaceWith(Status(Code::kResourceExhausted, "53100", "the disk is full"));
+void Cluster::FillDisk(NodeId node, storage::SpaceLevel level) {
+  nodes_[node].engine->AnswerCheckSpaceWith({level, Status(Code::kResourceExhausted, "53100", "the disk is full")});
 }
-void Cluster::FreeDisk(NodeId node) { nodes_[node].engine->AnswerCheckSpaceWith(OkStatus()); }
+void Cluster::FreeDisk(NodeId node) { nodes_[node].engine->AnswerCheckSpaceWith({}); }
 
 NodeLife TestLiveness::LifeOf(NodeId node) const {
   const auto it = cluster_.nodes_.find(node);

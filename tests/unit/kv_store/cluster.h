@@ -87,7 +87,7 @@ class Cluster {
   storage::MemEngine& engine(NodeId node) { return *nodes_[node].engine; }  // of a node that is up
   // Every replica of every range on the nodes that are up; no replica at all is no quiet.
   bool AllQuiet();
-  void FillDisk(NodeId node);  // no room for new data; the reserve is left
+  void FillDisk(NodeId node, storage::SpaceLevel level = storage::SpaceLevel::kFull);
   void FreeDisk(NodeId node);
   StoreId StoreOf(NodeId node) { return nodes_[node].store_id; }
   runtime::Simulator& sim() { return sim_; }

@@ -161,6 +161,17 @@ TEST(SingleNode, AFullDiskRefusesNewDataOnly) {
     ASSIGN_OR_RETURN(const auto rows, cluster.Scan(context, {"\x10", "\x11"}));
     CLUSTER_CHECK(rows.size() == 1);
 
+    // Deletions would otherwise take the last of it, and the store could not even end what is under way.
+    cluster.FillDisk(NodeId(1), storage::SpaceLevel::kExhausted);
+    RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 300ms));
+    erase.requests = {DeleteRequest{"\x10" "b"}};
+    const auto kept = cluster.Send(context, erase);
+    CLUSTER_CHECK(kept.error && ToStatus(*kept.error).sqlstate() == "53100");
+    CLUSTER_CHECK(ToStatus(*kept.error).message().find("not even for deletions") != std::string_view::npos);
+    RETURN_IF_ERROR(cluster.Put(context, "\x04" "counter", "2"));
+    ASSIGN_OR_RETURN(const auto still_there, cluster.Get(context, "\x10" "b"));
+    CLUSTER_CHECK(still_there == "2");
+
     cluster.FreeDisk(NodeId(1));
     RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 300ms));
     return cluster.Put(context, "\x10" "a", "4");

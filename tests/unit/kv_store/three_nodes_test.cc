@@ -86,6 +86,15 @@ TEST(ThreeNodes, FullDisks) {
     erase.requests.push_back(DeleteRequest{"\x10" "a"});
     CLUSTER_CHECK(!cluster.Send(context, erase).error);
 
+    // Exhausted disks of a majority: no deletions either, whoever leads.
+    RETURN_IF_ERROR(cluster.Put(context, "\x04" "a", "1"));
+    for (const NodeId node : cluster.nodes()) {
+      if (node != second) cluster.FillDisk(node, storage::SpaceLevel::kExhausted);
+    }
+    RETURN_IF_ERROR(scheduler.SleepFor(context, 1s));
+    const auto kept = cluster.Send(context, erase);
+    CLUSTER_CHECK(kept.error && ToStatus(*kept.error).message().find("not even for deletions") != std::string_view::npos);
+
     for (const NodeId node : cluster.nodes()) cluster.FreeDisk(node);
     RETURN_IF_ERROR(scheduler.SleepFor(context, 1s));
     RETURN_IF_ERROR(cluster.Put(context, "\x10" "a", "again"));

@@ -258,6 +258,7 @@ TEST(KvErrorsTest, OnePlaceGivesTheSqlStates) {
   EXPECT_EQ(retry(kv::RetryReason::kDeadlock).sqlstate(), "40P01");
   EXPECT_TRUE(IsRetryable(retry(kv::RetryReason::kWriteTooOld)));
   EXPECT_EQ(ToSqlError(AmbiguousError("lost")).sqlstate(), "40003");
+  EXPECT_EQ(ToSqlError(ToSqlError(AmbiguousError("lost"))).fields().detail, "lost");  // it was once more its own message
   EXPECT_EQ(ToSqlError(kv::ToStatus({.detail = kv::LockConflictError{}})).sqlstate(), "55P03");
   EXPECT_FALSE(IsRetryable(AmbiguousError("lost")));
 }

@@ -1,6 +1,7 @@
 // A RocksDB environment in memory whose log can be made to fail, and whose free space can be set.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -15,7 +16,11 @@ namespace orrery::storage {
 
 struct Faults {
   std::atomic<bool> append_no_space{false};
-  std::atomic<uint64_t> log_room_bytes{1ull << 40};  // no byte of a log is written behind it
+  std::atomic<uint64_t> log_room_bytes{1ull << 40};  // no byte of a log is written behind it, but where it has been reserved
+  std::atomic<bool> can_reserve{false};
+  std::atomic<uint64_t> reserved_bytes{0};  // of the one log there is
+  std::atomic<bool> table_no_space{false};
+  std::atomic<uint64_t> table_refusals{0};
   std::atomic<bool> sync_error{false};
   std::atomic<bool> read_error{false};
   std::atomic<uint64_t> free_bytes{1ull << 40};
@@ -34,7 +39,7 @@ class FaultyLogFile final : public rocksdb::FSRandomRWFileOwnerWrapper {
   rocksdb::IOStatus Write(uint64_t offset, const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                           rocksdb::IODebugContext* debug) override {
     if (faults_.append_no_space) return rocksdb::IOStatus::NoSpace("injected");
-    if (const uint64_t room = faults_.log_room_bytes; offset + data.size() > room) {
+    if (const uint64_t room = std::max(faults_.log_room_bytes.load(), faults_.reserved_bytes.load()); offset + data.size() > room) {
       const rocksdb::Slice part(data.data(), room > offset ? room - offset : 0);
       const rocksdb::IOStatus s = FSRandomRWFileOwnerWrapper::Write(offset, part, options, debug);
       return s.ok() ? rocksdb::IOStatus::NoSpace("injected") : s;
@@ -85,6 +90,41 @@ class FaultyDirectLogFile final : public rocksdb::FSWritableFile {
   Faults& faults_;
 };
 
+// A log opened once more, to reserve room for it.
+class FaultyReopenedLogFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyReopenedLogFile(std::unique_ptr<rocksdb::FSWritableFile> base, Faults& faults)
+      : FSWritableFileOwnerWrapper(std::move(base)), faults_(faults) {}
+  rocksdb::IOStatus Allocate(uint64_t offset, uint64_t bytes, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    if (!faults_.can_reserve) return rocksdb::IOStatus::NoSpace("injected");
+    EXPECT_LE(offset, std::max(faults_.log_room_bytes.load(), faults_.reserved_bytes.load()));  // no gap
+    faults_.reserved_bytes = offset + bytes;
+    return rocksdb::IOStatus::OK();
+  }
+
+ private:
+  Faults& faults_;
+};
+
+class FaultyNewTableFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyNewTableFile(std::unique_ptr<rocksdb::FSWritableFile> base, Faults& faults)
+      : FSWritableFileOwnerWrapper(std::move(base)), faults_(faults) {}
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    if (!faults_.table_no_space) return FSWritableFileOwnerWrapper::Append(data, options, debug);
+    ++faults_.table_refusals;
+    return rocksdb::IOStatus::NoSpace("injected");
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo&, rocksdb::IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+
+ private:
+  Faults& faults_;
+};
+
 class FaultyTableFile final : public rocksdb::FSRandomAccessFileOwnerWrapper {
  public:
   FaultyTableFile(std::unique_ptr<rocksdb::FSRandomAccessFile> base, Faults& faults)
@@ -107,6 +147,11 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override {
+    if (name.ends_with(".sst")) {
+      const rocksdb::IOStatus s = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+      if (s.ok()) *file = std::make_unique<FaultyNewTableFile>(std::move(*file), faults_);
+      return s;
+    }
     if (!options.use_direct_writes) return FileSystemWrapper::NewWritableFile(name, options, file, debug);
     if (faults_.direct == Faults::Direct::kNo) return rocksdb::IOStatus::InvalidArgument("injected");
     rocksdb::FileOptions cached = options;
@@ -115,6 +160,13 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
     std::unique_ptr<rocksdb::FSRandomRWFile> pages;
     if (s.ok()) s = NewRandomRWFile(name, cached, &pages, debug);
     if (s.ok()) *file = std::make_unique<FaultyDirectLogFile>(std::move(pages), faults_);
+    return s;
+  }
+  rocksdb::IOStatus ReopenWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                       std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                       rocksdb::IODebugContext* debug) override {
+    const rocksdb::IOStatus s = FileSystemWrapper::ReopenWritableFile(name, options, file, debug);
+    if (s.ok() && name.ends_with(".log")) *file = std::make_unique<FaultyReopenedLogFile>(std::move(*file), faults_);
     return s;
   }
   rocksdb::IOStatus NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,

@@ -2,6 +2,10 @@
 // and without, on full and failing disks.
 #include "storage/engine/log_files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <random>
 
@@ -174,6 +178,41 @@ TEST_P(LogFilesTest, NeedNoRoomForZeros) {
   EXPECT_EQ(OnDisk(*disk(), kLogName), std::string(12 * 1024, 'a'));
 }
 
+// N10: others have taken every byte of the disk. What a node must still write finds the room that the log has reserved,
+// wherever the log was then; with room again it is reserved anew.
+TEST_P(LogFilesTest, GoOnOnAFullDisk) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    env.faults.reserved_bytes = 0;
+    const auto files = MakeLogFileSystem(disk());
+    const auto log = NewLog(*files, kLogName);
+    uint64_t size = 0;
+    // Appends so many bytes or a few more, as far as there is room.
+    const auto append = [&](uint64_t bytes) {
+      for (const uint64_t end = size + bytes; size < end;) {
+        const std::string data(RandomSize(random), 'a');
+        if (!Append(*log, data).ok()) return;
+        ASSERT_TRUE(Sync(*log).ok());
+        size += data.size();
+      }
+    };
+    uint64_t full_at = 0;
+    for (int round = 0; round < 2; ++round) {
+      env.faults.can_reserve = true;
+      env.faults.log_room_bytes = 1ull << 40;
+      append(1 + random() % (2 * kLogRoomBytes));
+      env.faults.can_reserve = false;
+      env.faults.log_room_bytes = OnDisk(*disk(), kLogName).size();
+      full_at = size;
+      append(kLogRoomBytes);
+      EXPECT_GE(size, full_at + kLogRoomBytes);
+    }
+    append(4 * kLogRoomBytes);
+    EXPECT_LT(size, full_at + 3 * kLogRoomBytes);  // it has not taken the whole disk
+  }
+}
+
 TEST_P(LogFilesTest, AFailedSyncIsNotTriedAgain) {  // B53
   const auto files = MakeLogFileSystem(disk());
   const auto log = NewLog(*files, kLogName);
@@ -210,6 +249,42 @@ TEST_P(LogFilesTest, BeginWhenTheOneBeforeIsSynced) {
   env.faults.sync_error = true;
   std::unique_ptr<rocksdb::FSWritableFile> fifth;
   EXPECT_TRUE(files->NewWritableFile("/5.log", rocksdb::FileOptions(), &fifth, nullptr).IsIOError());
+}
+
+class WithoutDirectWrites final : public rocksdb::FileSystemWrapper {
+ public:
+  WithoutDirectWrites() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "WithoutDirectWrites"; }
+  IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* file, rocksdb::IODebugContext* debug) override {
+    if (options.use_direct_writes) return IOStatus::InvalidArgument("injected");
+    return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+  }
+};
+
+// A log has blocks of the disk before anything is written to them, and keeps none when it ends.
+TEST(RealLogFilesTest, ReserveRoom) {
+  const Folder folder;
+  const std::string name = folder.path() + kLogName;
+  const auto bytes_of_disk = [&name] {
+    struct stat file = {};
+    EXPECT_EQ(stat(name.c_str(), &file), 0);
+    return uint64_t(file.st_blocks) * 512;
+  };
+  const int other = open((folder.path() + "/other").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  const bool can_reserve = fallocate(other, FALLOC_FL_KEEP_SIZE, 0, 1 << 20) == 0;  // nearly every file system
+  close(other);
+  const std::shared_ptr<rocksdb::FileSystem> ways[] = {rocksdb::FileSystem::Default(), std::make_shared<WithoutDirectWrites>()};
+  for (const auto& way : ways) {
+    const auto files = MakeLogFileSystem(way);
+    const auto log = NewLog(*files, name);
+    ASSERT_TRUE(Append(*log, "a").ok());
+    EXPECT_EQ(OnDisk(*way, name).size(), kLogZerosBytes);
+    EXPECT_EQ(bytes_of_disk() >= kLogZerosBytes + kLogRoomBytes, can_reserve);
+    ASSERT_TRUE(Close(*log).ok());
+    EXPECT_EQ(OnDisk(*way, name), "a");
+    EXPECT_LT(bytes_of_disk(), kLogZerosBytes);
+  }
 }
 
 // The same on the disk of this machine, whatever it can.

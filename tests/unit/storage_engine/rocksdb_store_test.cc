@@ -1,7 +1,9 @@
 // The RocksDB store: its settings (correctness.md 7b), its behaviour on failing disks (B53–B56), and what it
 // recovers after crashes and damage (I25).
 #include <algorithm>
+#include <functional>
 #include <random>
+#include <thread>
 
 #include "storage/engine/log_files.h"
 #include "storage/engine/rocksdb_store.h"
@@ -109,13 +111,89 @@ TEST(RocksDbStoreTest, SaysWhenTheDiskIsNearlyFull) {
   StoreOptions options = SmallStore();
   options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
   const auto store = MustOpen(env.get(), options);
-  EXPECT_TRUE(store->CheckSpace().ok());
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kEnough);
   env.faults.free_bytes = options.disk_reserve_bytes - 1;
-  EXPECT_EQ(store->CheckSpace().sqlstate(), "53100");
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kFull);
   EXPECT_TRUE(store->Write(OnePut("a", "1"), SyncMode::kSync).ok());
   EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "1");
+  EXPECT_EQ(store->CheckSpace().status.sqlstate(), "53100");
+  env.faults.free_bytes = options.disk_reserve_bytes / 4;
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kExhausted);
+  // What memtables hold needs room, too.
   env.faults.free_bytes = options.disk_reserve_bytes;
-  EXPECT_TRUE(store->CheckSpace().ok());
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kFull);
+  env.faults.free_bytes = options.disk_reserve_bytes + 2 * options.memtable_bytes;
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kEnough);
+}
+
+// Where a store's own data has filled the disk, what goes on must not be what fills the rest: a compaction, which needs
+// room for all it reads, used to, and ended the store.
+class RocksDbFullDiskTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    options.on_fatal = [](const Status& s) { ADD_FAILURE() << s.ToString(); };
+    env.faults.free_bytes = options.disk_reserve_bytes / 2;
+    store = MustOpen(env.get(), options);
+    // More new files than are left without a compaction for long, and such as cannot just be moved.
+    for (int i = 0; i < 8; ++i) {
+      WriteBatch batch = OnePut("a", std::to_string(i));
+      batch.Put(ColumnFamily::kState, "z", std::to_string(i));
+      ASSERT_TRUE(store->Write(batch, SyncMode::kSync).ok());
+      ASSERT_TRUE(store->Flush().ok());
+    }
+  }
+  int NewFiles() {
+    std::vector<rocksdb::LiveFileMetaData> files;
+    store->db().GetLiveFilesMetaData(&files);
+    return int(std::count_if(files.begin(), files.end(),
+                             [](const auto& file) { return file.level == 0 && file.column_family_name == "state"; }));
+  }
+  static void Await(const std::function<bool()>& condition) {
+    while (!condition()) std::this_thread::yield();  // the test's time limit ends it
+  }
+
+  FaultyEnv env;
+  StoreOptions options = SmallStore();
+  std::unique_ptr<RocksDbEngine> store;
+};
+
+TEST_F(RocksDbFullDiskTest, CompactionsWaitForRoom) {
+  EXPECT_EQ(NewFiles(), 8);
+  env.faults.free_bytes = 1ull << 40;
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kEnough);
+  Await([&] { return NewFiles() == 0; });
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "7");
+}
+
+// Others have taken the room that a compaction was given.
+TEST_F(RocksDbFullDiskTest, ACompactionWithoutRoomHarmsNothing) {
+  env.faults.table_no_space = true;
+  env.faults.free_bytes = 1ull << 40;
+  EXPECT_EQ(store->CheckSpace().level, SpaceLevel::kEnough);
+  Await([&] { return env.faults.table_refusals > 0; });
+  env.faults.table_no_space = false;
+  Await([&] { return NewFiles() == 0; });
+  ASSERT_TRUE(store->Write(OnePut("c", "1"), SyncMode::kSync).ok());
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "7");
+  store.reset();
+  store = MustOpen(env.get(), options);
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "a"), "7");
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "c"), "1");
+}
+
+// A flush cannot be put off: refused until reopened, and nothing is lost.
+TEST_F(RocksDbFullDiskTest, AFlushWithoutRoomLosesNothing) {
+  ASSERT_TRUE(store->Write(OnePut("b", "1"), SyncMode::kSync).ok());
+  env.faults.table_no_space = true;
+  EXPECT_EQ(store->Flush().sqlstate(), "53100");
+  EXPECT_EQ(store->Write(OnePut("c", "1"), SyncMode::kSync).sqlstate(), "53100");
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "b"), "1");
+  env.faults.table_no_space = false;
+  store.reset();
+  store = MustOpen(env.get(), options);
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "b"), "1");
+  EXPECT_EQ(*store->Get(ColumnFamily::kState, "c"), std::nullopt);
+  EXPECT_TRUE(store->Write(OnePut("c", "1"), SyncMode::kSync).ok());
 }
 
 // The log itself meets the end of the disk: refused until reopened, nothing acknowledged is lost.

@@ -73,8 +73,8 @@ struct StoreDeps {
   CommandSink* changes = nullptr;        // null: nobody follows
   // Called, from any task, with each new descriptor of range 1 that this store knows: gossip spreads it.
   std::function<void(const RangeDescriptor&)> on_first_range;
-  // Called when the store's disk runs full (53100) and when it has room again (OK), after Engine::CheckSpace.
-  std::function<void(const Status&)> on_disk_space = {};
+  // Called when Engine::CheckSpace has told another level.
+  std::function<void(const storage::DiskSpace&)> on_disk_space = {};
   // Called, from any task, when this store has heard that a node holds a range's lease. Must not block.
   std::function<void(const RangeDescriptor&, NodeId)> on_lease = {};
 };
