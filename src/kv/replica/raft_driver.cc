@@ -25,74 +25,48 @@ void RaftDriver::SubmitTogether(std::vector<Part> parts) {
   together_.push_back(std::move(parts));
 }
 
-void RaftDriver::DriveOnce(const Waiter* own) {
+void RaftDriver::DriveOnce() {
   driving_ = true;
   auto ranges = std::move(ready_);
   ready_.clear();
   const Together together = std::exchange(together_, {});
   for (const auto& range : ranges) range->enqueued_ = false;
   mutex_.Unlock();
-  const Finished finished = Cycle(std::move(ranges), together);
+  Tell(Cycle(std::move(ranges), together));
   mutex_.Lock();
   driving_ = false;
-  // The next cycle first: all that is under way waits for it, and who is finished would take its processor.
-  if (own && own->done) PassOn();
-  if (finished.empty()) return;
-  mutex_.Unlock();
-  Tell(finished);
-  mutex_.Lock();
-}
-
-// Somebody must go on with what is ready, or end a wait for the driver's end.
-void RaftDriver::PassOn() {
-  if (driving_ || ready_.empty() || stopped_) return;
-  // Not one that is finished and has only not left yet: it would have to wake up before it could pass that on.
-  const auto next = std::find_if(waiting_.begin(), waiting_.end(), [](const Waiter* waiter) { return !waiter->done; });
-  (next != waiting_.end() ? (*next)->cv : worker_cv_).NotifyOne();
-}
-
-Status RaftDriver::DriveUntil(const runtime::Context& context, Waiter& waiter) {
-  MutexLock lock(mutex_);
-  Status status;
-  while (!waiter.done && status.ok()) {
-    if (!driving_ && !ready_.empty() && !stopped_) {
-      DriveOnce(&waiter);
-      status = context.Check();
-      continue;
-    }
-    waiting_.push_back(&waiter);
-    status = waiter.cv.Wait(context, mutex_);
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &waiter));
-  }
-  PassOn();
-  return waiter.done ? OkStatus() : status;
-}
-
-void RaftDriver::Drive() {
-  MutexLock lock(mutex_);
-  while (!driving_ && !ready_.empty() && !stopped_) DriveOnce(nullptr);
 }
 
 void RaftDriver::Nudge() {
-  MutexLock lock(mutex_);
-  PassOn();
+  {
+    MutexLock lock(mutex_);
+    if (driving_ || ready_.empty()) return;
+  }
+  ready_cv_.NotifyOne();  // not under the mutex, which it wants at once
 }
 
-void RaftDriver::RunWorker(const runtime::Context& context) {
+Status RaftDriver::Wait(const runtime::Context& context, Waiter& waiter) {
+  Nudge();
+  MutexLock lock(mutex_);
+  const Status status = WaitUntil(context, mutex_, waiter.cv, [&] { return waiter.done; });
+  return waiter.done ? OkStatus() : status;
+}
+
+void RaftDriver::Run(const runtime::Context& context) {
   MutexLock lock(mutex_);
   while (!stopped_ && context.Check().ok()) {
-    if (!driving_ && !ready_.empty()) {
-      DriveOnce(nullptr);
-      continue;
+    if (!ready_.empty()) {
+      DriveOnce();
+    } else if (!ready_cv_.Wait(context, mutex_).ok()) {
+      break;
     }
-    if (!worker_cv_.Wait(context, mutex_).ok()) break;
   }
 }
 
 void RaftDriver::Stop() {
   MutexLock lock(mutex_);
   stopped_ = true;
-  worker_cv_.NotifyAll();
+  ready_cv_.NotifyAll();
 }
 
 Status RaftDriver::Persist(CycleOutput& out) {

@@ -1,10 +1,9 @@
-// RaftDriver: carries the raft groups of one store. Whoever has to wait for the log drives it ("the first
-// waiter drives", performance.md section 3): it takes all ranges that have work, writes what they want
-// persisted in one synced batch, sends their messages, applies what is committed, and wakes those who waited.
-// Others that come meanwhile wait, and are the next group.
+// RaftDriver: carries the raft groups of one store, by a task of its own (docs/design/replica.md, "The driver has a
+// thread of its own"): it takes all ranges that have work, writes what they want persisted in one synced batch, sends
+// their messages, applies what is committed, and wakes those who waited. Who comes meanwhile is in the next group.
 //
-// Thread safety: all public methods, by many tasks. Invariant: one task at a time is inside Cycle(); it owns
-// the raft state of every range (owner token = the driving_ flag). Nothing promising durability leaves before
+// Thread safety: all public methods, by many tasks. Invariant: the task in Run() alone is inside Cycle(); it owns
+// the raft state of every range. Nothing promising durability leaves before
 // the sync that covers it (B2). Nobody waits for a sync that is not for him: what an earlier cycle's entries were
 // acknowledged for is applied and told before the sync of new ones, what that sync commits right after it, or with
 // it, where this store's is the only voter.
@@ -111,7 +110,7 @@ class RaftDriver {
   RaftDriver(storage::Engine& engine, runtime::Clock& clock, Hooks hooks)
       : engine_(engine), clock_(clock), hooks_(std::move(hooks)) {}
 
-  // The range has work. Somebody must drive afterwards.
+  // The range has work. A Nudge or a Wait must follow.
   void Enqueue(std::shared_ptr<DrivenRange> range);
   // Proposals that enter the logs of their ranges with one synced batch, or none of them does. As Enqueue.
   struct Part {
@@ -119,14 +118,12 @@ class RaftDriver {
     std::shared_ptr<Proposal> proposal;
   };
   void SubmitTogether(std::vector<Part> parts);
-  // Drives until the waiter is done; or waits while somebody else drives. Cancelled / DeadlineExceeded.
-  Status DriveUntil(const runtime::Context& context, Waiter& waiter);
-  // Does what there is to do, unless somebody else is driving and so will.
-  void Drive();
-  // Wakes somebody to do what there is to do: a waiter, else the worker. Never blocks.
+  // Sees to it that what was enqueued is driven, and waits until the waiter is done. Cancelled / DeadlineExceeded.
+  Status Wait(const runtime::Context& context, Waiter& waiter);
+  // Sees to it that what was enqueued is driven. Never blocks.
   void Nudge();
-  // Body of the background task, which drives what nobody waits for.
-  void RunWorker(const runtime::Context& context);
+  // Body of the task that drives, one a driver.
+  void Run(const runtime::Context& context);
   // Ends the cycle in progress and lets no other begin; later waiters time out.
   void Stop();
 
@@ -138,9 +135,7 @@ class RaftDriver {
   using Together = std::vector<std::vector<Part>>;
   Finished Cycle(std::vector<std::shared_ptr<DrivenRange>> ranges, const Together& together);
   void EnqueueLocked(std::shared_ptr<DrivenRange> range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `own`: the driving task's; null: it goes on as long as there is something to do.
-  void DriveOnce(const Waiter* own) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DriveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status ApplyAwaited(const std::vector<std::shared_ptr<DrivenRange>>& ranges, CycleOutput& out);
   Status WriteEffects(CycleOutput& out);
   Status Persist(CycleOutput& out);
@@ -154,12 +149,11 @@ class RaftDriver {
   DriverMetrics metrics_;
 
   runtime::Mutex mutex_{"raft_driver"};
-  runtime::CondVar worker_cv_;
-  bool driving_ ABSL_GUARDED_BY(mutex_) = false;
+  runtime::CondVar ready_cv_;  // of Run()
+  bool driving_ ABSL_GUARDED_BY(mutex_) = false;  // a cycle is under way, after which the driver looks again
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<DrivenRange>> ready_ ABSL_GUARDED_BY(mutex_);
   Together together_ ABSL_GUARDED_BY(mutex_);  // their ranges are in ready_
-  std::vector<Waiter*> waiting_ ABSL_GUARDED_BY(mutex_);  // in order of arrival
 };
 
 }  // namespace orrery::kv

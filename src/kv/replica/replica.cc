@@ -206,7 +206,7 @@ Status Replica::WaitForPromise(const runtime::Context& context, Timestamp ts) {
     (void)self.raft_->ReadIndex(0).ok();  // carries it to the others now, not with the next heartbeat
   });
   host_.driver().Enqueue(shared_from_this());
-  host_.driver().Drive();
+  host_.driver().Nudge();
   const runtime::Context limited = context.WithTimeout(host_.limits().proposal_timeout);
   MutexLock lock(mutex_);
   while (promised_wall_ns_.load(std::memory_order_acquire) < wanted) {

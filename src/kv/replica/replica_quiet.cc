@@ -26,7 +26,7 @@ void Replica::WakeForRequest() {
     if (!self.LivesAreUnchanged() || !self.LeaderLives()) self.CampaignAsFollower(out.now);
   });
   host_.driver().Enqueue(shared_from_this());
-  host_.driver().Drive();
+  host_.driver().Nudge();
 }
 
 // A lease that lapsed because the range was quiet is good again as soon as a quorum answers.

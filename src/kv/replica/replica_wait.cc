@@ -324,11 +324,11 @@ Status Replica::ProposeAndWait(const runtime::Context& context, const std::share
   MaybeStall(context);
   Submit(proposal);
   if (Planted(PlantedBug::kAcknowledgesProposals)) {
-    host_.driver().Drive();
+    host_.driver().Nudge();
     return OkStatus();
   }
   const Status waited =
-      host_.driver().DriveUntil(context.WithTimeout(host_.limits().proposal_timeout), proposal->waiter);
+      host_.driver().Wait(context.WithTimeout(host_.limits().proposal_timeout), proposal->waiter);
   if (waited.ok()) return proposal->status;
   // T18: it may still be decided; the driver ends its latches then.
   host_.counters().ambiguous_results.fetch_add(1, std::memory_order_relaxed);

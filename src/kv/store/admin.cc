@@ -236,14 +236,14 @@ Status StoreImpl::AdminTransferLease(const runtime::Context& context, const Repl
   struct Begun {
     Status status;
   };
-  runtime::OneShot<Begun> begun;
-  replica->Post([&begun, target, move](Replica& self, CycleOutput& out) {
-    begun.Set({self.TransferLeadershipTo(target, move, out.now)});
+  // Shared: if the store stops, this ends before the action, or there is none any more.
+  const auto begun = std::make_shared<runtime::OneShot<Begun>>();
+  replica->Post([begun, target, move](Replica& self, CycleOutput& out) {
+    begun->Set({self.TransferLeadershipTo(target, move, out.now)});
   });
   driver_->Enqueue(replica);
-  driver_->Drive();
-  // The action refers to this frame: its end is awaited whatever happens to the request.
-  ASSIGN_OR_RETURN(const Begun result, begun.Take(context.Detached()));
+  driver_->Nudge();
+  ASSIGN_OR_RETURN(const Begun result, begun->Take(context));
   RETURN_IF_ERROR(result.status);
   // Nobody needs to know how it ends, and so many can be under way at once.
   if (move == LeaseMove::kPutOff) return OkStatus();

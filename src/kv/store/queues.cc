@@ -40,7 +40,7 @@ void StoreImpl::RunTicks(const runtime::Context& context) {
       replica->PostTick();
       driver_->Enqueue(replica);
     }
-    driver_->Drive();
+    driver_->Nudge();
   }
 }
 
@@ -74,7 +74,7 @@ void StoreImpl::LookAfterFollower(const runtime::Context& context, const Replica
   const bool silent = mono_clock().MonoNow() - replica->last_leader_contact() >= kSilenceBeforeAsking;
   if (rest.since_start && (rest.without_leader || (silent && !LifeOf(rest.leader).live))) {
     replica->PostWake(WakeReason::kNobodyLeads);
-    driver_->Drive();
+    driver_->Nudge();
   } else if (!rest.quiet || rest.since_start) {
     (void)MaybeRemoveReplica(context, replica).ok();
   }
@@ -299,7 +299,7 @@ Status StoreImpl::RemoveUnlessMember(const runtime::Context& context, const Repl
 
 Status StoreImpl::RemoveReplica(const ReplicaPtr& replica, ReplicaId next_replica) {
   RunInCycle([this, replica, next_replica](CycleOutput& out) { Bury(replica, next_replica, out); });
-  driver_->Drive();
+  driver_->Nudge();
   return OkStatus();
 }
 

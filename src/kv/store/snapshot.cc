@@ -152,7 +152,7 @@ void StoreImpl::RunSnapshotSender(const runtime::Context& context) {
                                            : raft::RawNode::SnapshotResult::kFailed);
     });
     driver_->Enqueue(replica);
-    driver_->Drive();
+    driver_->Nudge();
   }
 }
 
@@ -251,7 +251,7 @@ StatusOr<std::string> StoreImpl::HandleSnapshotChunk(const runtime::Context&, No
     driver_->Enqueue(replica);
     replica->Post([this, forget](Replica&, CycleOutput& cycle) { cycle.after.push_back(forget); });
   });
-  driver_->Drive();
+  driver_->Nudge();
   return std::string();
 }
 

@@ -94,8 +94,8 @@ Status StoreImpl::Start(const runtime::Context& context) {
       return OkStatus();
     });
   };
-  tasks_->Spawn({.name = "raft worker"}, [this](const runtime::Context& c) {
-    driver_->RunWorker(c);
+  tasks_->Spawn({.name = "raft driver"}, [this](const runtime::Context& c) {
+    driver_->Run(c);
     return OkStatus();
   });
   spawn("raft ticks", &StoreImpl::RunTicks);
@@ -114,7 +114,7 @@ Status StoreImpl::Start(const runtime::Context& context) {
     }
     driver_->Enqueue(replica);
   }
-  driver_->Drive();
+  driver_->Nudge();
   return OkStatus();
 }
 

@@ -144,7 +144,7 @@ BatchResponse StoreImpl::ProposeTogether(const runtime::Context& context, const 
   size_t refused = 0;
   Status failure;
   for (CommitPart& part : parts) {
-    Status status = driver_->DriveUntil(limited, part.proposal->waiter);
+    Status status = driver_->Wait(limited, part.proposal->waiter);
     // T18: it may still be decided; the driver ends its latches then.
     if (!status.ok()) status = AmbiguousError("the outcome of a commit is not known: " + std::string(status.message()));
     if (status.ok()) status = part.proposal->status;
