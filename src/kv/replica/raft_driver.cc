@@ -26,6 +26,7 @@ void RaftDriver::SubmitTogether(std::vector<Part> parts) {
 }
 
 void RaftDriver::DriveOnce() {
+  ORRERY_ASSERT(!driving_, "one task drives: it owns the raft state of all ranges");
   driving_ = true;
   auto ranges = std::move(ready_);
   ready_.clear();

@@ -154,5 +154,20 @@ TEST(RaftDriver, NoCycleBeginsAfterStop) {
   });
 }
 
+// The owner of the raft state is one task: raft has no mutex.
+TEST(RaftDriverDeathTest, ASecondDriverIsRefused) {
+  EXPECT_DEATH(InSimulations([](const Context& context) -> Status {
+                 World world(context);
+                 world.StartDriver();
+                 world.StartDriver();
+                 runtime::TaskGroup writers(context, "writers");
+                 for (int i = 0; i < 10; ++i) {
+                   writers.Spawn({.name = "writer"}, [&world](const Context& c) { return world.Write(c); });
+                 }
+                 return writers.Join();
+               }),
+               "one task drives");
+}
+
 }  // namespace
 }  // namespace orrery::kv
