@@ -16,7 +16,7 @@ constexpr int kSurplusMax = 64;              // signs of being too many before a
 constexpr Duration kTick = 4ms;              // of the watcher; a handler is long that runs through a whole one
 constexpr int kQuietTicksMax = 50;           // then the watcher sleeps until something happens
 constexpr uint64_t kShortTurnsTicks = 25;    // without a long handler, before turns are taken for short ones again
-constexpr Duration kPreciseWaitMax = 200ms;  // a wait with a deadline as near keeps its thread: the watcher's ticks are coarse
+constexpr Duration kPreciseWaitMax = 2 * kTick;  // a wait that ends sooner keeps its thread: the watcher might see its deadline too late
 
 }  // namespace
 

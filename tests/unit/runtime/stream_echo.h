@@ -1,6 +1,6 @@
 // A handler for the tests of stream servers in both worlds. It speaks lines:
-//   echo TEXT → TEXT · wait → waits until released · big COUNT → COUNT bytes · silence MS → an idle timeout from
-//   now on · close → the end. After an idle timeout it says "idle", when the server stops "stopping".
+//   echo TEXT → TEXT · wait → waits until released · wait MS → does so in steps · big COUNT → COUNT bytes ·
+//   silence MS → an idle timeout from now on · close → the end. After an idle timeout it says "idle", when the server stops "stopping".
 #pragma once
 
 #include <cstdlib>
@@ -63,17 +63,23 @@ class EchoHandler final : public StreamHandler {
     if (line.starts_with("echo ")) return stream.Write(context, line.substr(5) + "\n").ok();
     if (line.starts_with("big ")) return stream.Write(context, std::string(std::stoul(line.substr(4)), 'b')).ok();
     if (line.starts_with("silence ")) silence_ = std::stol(line.substr(8)) * Duration(1ms);
-    if (line == "wait") {
-      {
-        MutexLock lock(world_.mutex);
-        ++world_.waiting;
-        world_.changed.NotifyAll();
-        const Status waited = WaitUntil(context, world_.mutex, world_.changed, [&] { return world_.released; });
-        if (!waited.ok()) ++world_.cancelled;
-      }
+    if (line.starts_with("wait")) {
+      Wait(context, line.size() > 5 ? std::stol(line.substr(5)) * Duration(1ms) : Duration(0));
       return stream.Write(context, "waited\n").ok();
     }
     return line != "close";
+  }
+  // Each wait no longer than `step`, if there is one.
+  void Wait(const Context& context, Duration step) {
+    MutexLock lock(world_.mutex);
+    ++world_.waiting;
+    world_.changed.NotifyAll();
+    Status waited;
+    do {
+      const Context limited = step > Duration(0) ? context.WithTimeout(step) : context;
+      waited = WaitUntil(limited, world_.mutex, world_.changed, [&] { return world_.released; });
+    } while (!waited.ok() && context.Check().ok());
+    if (!waited.ok()) ++world_.cancelled;
   }
 
   EchoWorld& world_;

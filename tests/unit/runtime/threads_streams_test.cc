@@ -77,7 +77,8 @@ TEST_P(Streams, HandlersThatWaitHoldNobodyUp) {
   std::vector<Client> waiting;
   for (int i = 0; i < kWaiting; ++i) {
     waiting.push_back(Connect());
-    ASSERT_TRUE(waiting.back().stream->Write(root_, "wait\n").ok());
+    // The latter as a statement that waits for a lock: every 50 ms it asks about who holds it.
+    ASSERT_TRUE(waiting.back().stream->Write(root_, i % 2 == 0 ? "wait\n" : "wait 50\n").ok());
   }
   ASSERT_TRUE(world_.AwaitWaiting(root_.WithTimeout(30s), kWaiting).ok());
   Client other = Connect();
