@@ -10,7 +10,7 @@
 // a sync, for which others wait, too) may push him aside (ThreadPolicy). So may all while a handler runs for long (a load, a big
 // query): turns are long, then.
 //
-// A handler that waits does not take its thread with it, but where it will have waited in a few ms: the member goes on with
+// A handler that waits does not take its thread with it, unless its deadline is a few ms away: the member goes on with
 // another fiber. What is ready again goes before what is new.
 #pragma once
 
