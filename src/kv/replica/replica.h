@@ -51,8 +51,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
   RangeId range() const { return range_; }
   ReplicaId id() const { return id_; }
-  // Null while uninitialised.
-  std::shared_ptr<const RangeDescriptor> descriptor() const;
+  bool initialised() const { return initialised_.load(std::memory_order_acquire); }  // once it is, it stays so
+  std::shared_ptr<const RangeDescriptor> descriptor() const;                         // null before
   Lease lease() const;
   bool IsLeaseholder() const;       // the lease is ours and valid now
   // Or ours and lapsed only because the range is quiet: a request here is served after a round to a quorum.
@@ -68,13 +68,11 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   raft::GroupStatus raft_status() const;
   uint64_t raft_log_bytes() const;
   MonoTime last_leader_contact() const;
-
   // ---- Work for the driver; the caller lets it drive.
   void PostMessage(RaftEnvelope envelope);
   std::vector<RaftEnvelope> TakeMessages();  // posted and not looked at yet
   void PostTick();
-  // Runs inside the next cycle, before messages and proposals.
-  void Post(std::function<void(Replica&, CycleOutput&)> action);
+  void Post(std::function<void(Replica&, CycleOutput&)> action);  // runs in the next cycle, before messages and proposals
   void Submit(std::shared_ptr<Proposal> proposal);
   void PostWake(WakeReason reason);
   // Proposes and waits: OK once applied; NotLeaseholder: certainly not executed; Ambiguous.
@@ -226,6 +224,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void ApplySplit(const Command& command, CycleOutput& out);
   void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
   void StageAppliedState(storage::WriteBatch& batch);
+  void PublishState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StageLoad(const Command& command, const storage::WriteBatch& effects, Proposal* own, CycleOutput& out);
 
   ReplicaHost& host_;
@@ -235,6 +234,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // Read on every request without a mutex; written inside cycles.
   std::atomic<int64_t> serving_until_ns_{0};   // monotonic; 0: no lease
   std::atomic<int64_t> promised_wall_ns_{0};   // reads up to here may be served
+  std::atomic<bool> initialised_{false};       // written with descriptor_
   std::atomic<int64_t> requests_since_tick_{0};
   std::atomic<uint32_t> requests_by_gateway_[kGatewaysMax] = {};  // by node id, modulo; since TakeMainGateway
   std::atomic<int64_t> lease_start_wall_ns_{0};  // of our latest lease

@@ -56,9 +56,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise, LoadAs as) {
   host_.clock().Forward(current_lease_.start);
   host_.clock().Forward(state_.write_ts_max);
   MutexLock lock(mutex_);
-  descriptor_ = current_descriptor_;
-  lease_ = current_lease_;
-  applied_ = state_;
+  PublishState();
   raft_status_ = raft_->GetStatus();
   leader_contact_ = config.start_time;
   last_work_ = config.start_time;
@@ -84,9 +82,7 @@ Status Replica::ReloadAfterInstall() {
   host_.clock().Forward(current_lease_.start);
   host_.clock().Forward(state_.write_ts_max);
   MutexLock lock(mutex_);
-  descriptor_ = current_descriptor_;
-  lease_ = current_lease_;
-  applied_ = state_;
+  PublishState();
   inherited_.reset();
   return OkStatus();
 }
@@ -229,15 +225,18 @@ void Replica::ApplyCommitted(CycleOutput& out) {
   log_.SetApplied({state_.index, state_.term}, membership_);
 }
 
+void Replica::PublishState() {
+  descriptor_ = current_descriptor_;
+  lease_ = current_lease_;
+  applied_ = state_;
+  initialised_.store(descriptor_ != nullptr, std::memory_order_release);
+}
+
 void Replica::PublishApplied(CycleOutput& out) {
   {
     ToWake to_wake;
     MutexLock lock(mutex_);
-    if (!committed_.empty()) {
-      applied_ = state_;
-      lease_ = current_lease_;
-      descriptor_ = current_descriptor_;
-    }
+    if (!committed_.empty()) PublishState();
     for (auto& [proposal, status] : completed_) {
       if (status.ok()) {
         ApplyLocalEffects(*proposal, to_wake);

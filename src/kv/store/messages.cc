@@ -43,13 +43,13 @@ void StoreImpl::HandleRaftMessages(const runtime::Context&, NodeId from, std::st
 // descriptor to ask by, and nothing to lose; the next message finds its place empty.
 void StoreImpl::NoteSuperseded(const ReplicaPtr& replica, ReplicaId younger) {
   if (younger < replica->id()) return;  // a late message
-  if (replica->descriptor()) {
+  if (replica->initialised()) {
     MutexLock lock(mutex_);
     superseded_.insert(replica->range());
     return;
   }
   RunInCycle([this, replica, younger](CycleOutput& out) {
-    if (!replica->descriptor()) Bury(replica, younger, out);
+    if (!replica->initialised()) Bury(replica, younger, out);
   });
 }
 

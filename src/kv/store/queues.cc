@@ -55,7 +55,7 @@ void StoreImpl::RunQueues(const runtime::Context& context) {
 
 // Failures are met again at the next look: nothing here is urgent, and nothing depends on it for safety.
 void StoreImpl::LookAfter(const runtime::Context& context, const ReplicaPtr& replica) {
-  if (!replica->descriptor()) return;
+  if (!replica->initialised()) return;
   if (!replica->OwnsLease()) return LookAfterFollower(context, replica);
   const runtime::Context limited = context.WithTimeout(180s);
   if (BeginChange(replica->range())) {
@@ -266,7 +266,7 @@ void StoreImpl::RunRemovals(const runtime::Context& context) {
     }
     for (const RangeId range : ranges) {
       const ReplicaPtr replica = Find(range);
-      if (replica && replica->descriptor()) (void)RemoveUnlessMember(context, replica).ok();  // or at the next message
+      if (replica && replica->initialised()) (void)RemoveUnlessMember(context, replica).ok();  // or at the next message
     }
   }
 }

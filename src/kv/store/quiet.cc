@@ -131,7 +131,7 @@ bool StoreImpl::IsActive(const raft::PeerStatus& peer, const ReplicaDescriptor& 
 void StoreImpl::HandOverLeases() {
   std::vector<ReplicaPtr> leases;
   for (auto& replica : AllReplicas()) {
-    if (replica->OwnsLease() && replica->descriptor()) leases.push_back(std::move(replica));
+    if (replica->OwnsLease() && replica->initialised()) leases.push_back(std::move(replica));
   }
   std::atomic<size_t> next{0};
   runtime::TaskGroup group(*context_, "drain");

@@ -197,7 +197,7 @@ void StoreImpl::Forget(RangeId range) {
 
 BatchResponse StoreImpl::Send(const runtime::Context& context, const BatchRequest& request) {
   ReplicaPtr replica = Find(request.header.range);
-  if (!replica || !replica->descriptor()) {
+  if (!replica || !replica->initialised()) {
     BatchResponse response;
     response.error = KvError{RangeNotFoundError{request.header.range}, std::nullopt};
     response.now = deps_.clock.Peek();
@@ -218,20 +218,18 @@ BatchResponse StoreImpl::SendTo(Replica& replica, const runtime::Context& contex
 
 // Who was routed by old borders learns the new ones here, before the meta records tell them.
 void StoreImpl::AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const {
-  const ReplicaPtr replica = FindByKey(key);
-  if (!replica) return;
-  const auto descriptor = replica->descriptor();
+  const ReplicaPtr replica = FindByStart(key);
+  const auto descriptor = replica ? replica->descriptor() : nullptr;
+  if (!descriptor || !descriptor->ContainsKey(key)) return;
   const bool known = std::any_of(descriptors.begin(), descriptors.end(),
                                  [&](const auto& d) { return d.range == descriptor->range; });
   if (!known) descriptors.push_back(*descriptor);
 }
 
-StoreImpl::ReplicaPtr StoreImpl::FindByKey(std::string_view key) const {
+StoreImpl::ReplicaPtr StoreImpl::FindByStart(std::string_view key) const {
   MutexLock lock(mutex_);
   auto it = by_start_.upper_bound(key);
-  if (it == by_start_.begin()) return nullptr;
-  const auto descriptor = (--it)->second->descriptor();
-  return descriptor && descriptor->ContainsKey(key) ? it->second : nullptr;
+  return it == by_start_.begin() ? nullptr : (--it)->second;
 }
 
 void StoreImpl::RunInCycle(std::function<void(CycleOutput&)> action) {

@@ -90,8 +90,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   std::vector<ReplicaPtr> QuietReplicas() const;
   void Insert(ReplicaPtr replica);
   void NoteStart(RangeId range, const std::string& start);
-  // The initialised replica whose range holds the key.
-  ReplicaPtr FindByKey(std::string_view key) const;
+  // The initialised replica whose range begins nearest below the key: the only one that may hold it.
+  ReplicaPtr FindByStart(std::string_view key) const;
   void Forget(RangeId range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status LoadReplicas();
   // A peer speaks to another replica of the range than the one here.

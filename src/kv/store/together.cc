@@ -54,9 +54,10 @@ std::vector<CommitPart> StoreImpl::CutByRange(const BatchRequest& request) const
     for (CommitPart& part : parts) {
       if (part.descriptor->ContainsKey(key)) return &part;
     }
-    ReplicaPtr replica = key.empty() ? nullptr : FindByKey(key);
+    ReplicaPtr replica = key.empty() ? nullptr : FindByStart(key);
     auto descriptor = replica ? replica->descriptor() : nullptr;
-    if (!descriptor || descriptor->replicas.size() != 1 || !replica->OwnsLease()) return nullptr;
+    if (!descriptor || !descriptor->ContainsKey(key)) return nullptr;
+    if (descriptor->replicas.size() != 1 || !replica->OwnsLease()) return nullptr;
     CommitPart part;
     part.batch.header = request.header;
     part.batch.header.range = descriptor->range;
