@@ -6,9 +6,9 @@
 // when it was the last. More than one, up to running_max, come when a member that returns to polling
 // finds an event that had to wait for it; they leave when they have been too many for a while.
 //
-// A member that wakes for an event lets whoever runs on its processor have his turn; one that has slept in the middle of a handler (in
-// a sync, for which others wait, too) may push him aside (ThreadPolicy). So may all while a handler runs for long (a load, a big
-// query): turns are long, then.
+// A member that wakes for an event lets whoever runs on its processor have his turn; one that has slept with its thread in the middle
+// of a handler (at a mutex, a full socket, for a few ms) may push him aside (ThreadPolicy). So may all while a handler runs for long
+// (a load, a big query): turns are long, then.
 //
 // A handler that waits does not take its thread with it, unless its deadline is a few ms away: the member goes on with
 // another fiber. What is ready again goes before what is new.
