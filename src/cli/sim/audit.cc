@@ -286,10 +286,10 @@ void LoadModel(SimCluster& cluster, VersionModel& model) {
 void Audit(const Context& context, SimCluster& cluster, VersionModel& model) {
   std::string trouble;
   if (!Eventually(context, 30s, [&] { return (trouble = RoutingDiffers(cluster)).empty(); })) {
-    cluster.report().Violate(kRoutingRule, trouble);
+    cluster.report().Violate(kRoutingRule, trouble + Standing(cluster));
   }
   if (!Eventually(context, 30s, [&] { return (trouble = ReplicasDiffer(cluster)).empty(); })) {
-    cluster.report().Violate(kDigestRule, trouble);
+    cluster.report().Violate(kDigestRule, trouble + Standing(cluster));
   }
   LoadModel(cluster, model);
 }

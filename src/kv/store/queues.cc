@@ -262,7 +262,7 @@ void StoreImpl::RunRemovals(const runtime::Context& context) {
     std::set<RangeId> ranges;
     {
       MutexLock lock(mutex_);
-      ranges.swap(superseded_);
+      ranges.swap(in_the_way_);
     }
     for (const RangeId range : ranges) {
       const ReplicaPtr replica = Find(range);

@@ -100,8 +100,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   StatusOr<bool> IsBuried(RangeId range, ReplicaId replica) const;
   // Inside a cycle: a replica without data, made because a peer speaks to it. Null if it may not be (B21).
   ReplicaPtr MakeUninitialised(const RaftEnvelope& envelope, CycleOutput& out);
-  // Whether the span overlaps an initialised replica of another range (B22).
-  Status CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor) const;
+  // Whether the span overlaps an initialised replica of another range (B22), which the store asks about if so.
+  Status CheckNoOverlap(RangeId range, const RangeDescriptor& descriptor);
   void AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const;
   bool CoverPromise(Timestamp promise, CycleOutput& out);
   void SendMessages(NodeId to, RaftMessageBatch batch);
@@ -200,7 +200,7 @@ class StoreImpl final : public Store, public ReplicaHost {
     RaftIndex nothing_up_to;  // so far nothing was left behind
   };
   std::map<uint64_t, Cleaned> cleaned_ ABSL_GUARDED_BY(mutex_);    // and for abandoned transactions
-  std::set<RangeId> superseded_ ABSL_GUARDED_BY(mutex_);  // of which a younger replica is meant to be here
+  std::set<RangeId> in_the_way_ ABSL_GUARDED_BY(mutex_);  // in whose replica's place another is meant to be
   struct Incoming {
     uint64_t snapshot = 0;
     uint64_t next_sequence = 0;
