@@ -6,10 +6,11 @@ set -euo pipefail
 nodes="" dir="$ROOT/.orrery/cluster" port=""
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) cat <<'TXT'
-usage: ./dev up [--nodes N] [--dir D] [--base-port P]
-Builds dbserver, starts N nodes (default 3) on this machine and waits until the cluster is ready, then prints one line
-for each node: node K sql postgresql://… http http://… pid …
+    -h | --help) cat <<TXT
+usage: ./dev up [--nodes N] [--dir D] [--base-port P] [--preset PRESET]
+Builds dbserver (default: preset $PRESET; release takes longer to build and is a good deal faster), starts N nodes
+(default 3) on this machine and waits until the cluster is ready, then prints one line for each node:
+node K sql postgresql://… http http://… pid …
 SQL ports are P, P+1, … (default 15432), node-to-node ports P+100, …, HTTP ports P+200, …
 Run again on the same folder it starts the nodes that are not running. Data stays in D (default .orrery/cluster).
 TXT
@@ -17,6 +18,7 @@ TXT
     --nodes) need_value "$@"; nodes=$2; shift 2 ;;
     --dir) need_value "$@"; dir=$2; shift 2 ;;
     --base-port) need_value "$@"; port=$2; shift 2 ;;
+    --preset) need_value "$@"; PRESET=$2; shift 2 ;;
     *) die "unknown option '$1' (try ./dev up --help)" ;;
   esac
 done
