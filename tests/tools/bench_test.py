@@ -11,7 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tests" / "cluster")]
 
-from driver import accounting, command, durability, flame, loads, metrics, report  # noqa: E402
+from driver import accounting, command, durability, flame, loads, metrics, report, sides  # noqa: E402
 from harness.run import Failure  # noqa: E402
 from names import failover  # noqa: E402
 
@@ -108,6 +108,15 @@ class LoadsTest(unittest.TestCase):
         self.assertEqual(loads.spread([1, 2, 3], 8), [(1, 3), (2, 3), (3, 2)])
         self.assertEqual(loads.spread([1, 2, 3], 1), [(1, 1)])
         self.assertEqual(loads.spread([5], 32), [(5, 32)])
+
+
+class SidesTest(unittest.TestCase):
+    # One process with four clients a thread beside three with one or two: then the clients differ, and not only the servers.
+    def test_both_sides_have_as_many_client_processes(self):
+        run = argparse.Namespace(folder=pathlib.Path("/nowhere"), free_port_block=lambda: 7000)
+        peer = sides.Postgres(run, 3)
+        self.assertEqual(loads.spread(peer.ports, 8), [(7000, 3), (7000, 3), (7000, 2)])
+        self.assertEqual(peer.all_ports, [7000, 7001, 7002])
 
 
 class OptionsTest(unittest.TestCase):

@@ -88,7 +88,7 @@ class Postgres(SqlSide):
         self.standbys = [PostgresServer(run, 1, f"{name}-standby{k}", base + k, settings) for k in (1, 2)][: node_count - 1]
         self.port = self.primary.base_port
         self.all_ports = [server.base_port for server in (self.primary, *self.standbys)]
-        self.ports = [self.port]  # where reads are current: a standby's may be old
+        self.ports = [self.port] * node_count  # where reads are current: a standby's may be old. As many as a cluster of ours has
         self.syncs_a_commit = 1   # of the primary, which alone counts them; the standbys' are what synchronous_commit waits for
 
     def start(self):
