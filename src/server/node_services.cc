@@ -122,6 +122,9 @@ void NodeImpl::RegisterMetrics() {
   store("orrery_raft_snapshots_installed_total", "RaftSnapshots installed.", &kv::StoreMetrics::snapshots_installed);
   store("orrery_kv_ambiguous_results_total", "Writes whose outcome could not be told.", &kv::StoreMetrics::ambiguous_results);
   store("orrery_kv_lock_waits_total", "Requests that waited for a lock.", &kv::StoreMetrics::lock_waits);
+  store("orrery_kv_loans_made_total", "Loans of a range's reads to other nodes' replicas.", &kv::StoreMetrics::loans_made);
+  store("orrery_kv_loans_recalled_total", "Loans taken back before a write.", &kv::StoreMetrics::loans_recalled);
+  store("orrery_kv_loans_waited_out_total", "Of those: whose borrower did not answer.", &kv::StoreMetrics::loans_waited_out);
   metrics_.AddCallbackGauge("orrery_sql_connections", "Open client connections.",
                             [this] { return double(sql_->connection_count()); });
   metrics_.AddCallbackGauge("orrery_build_info", "1; the labels say what runs.", [] { return 1.0; },

@@ -156,6 +156,9 @@ void SimCluster::CountWork(const kv::StoreMetrics& metrics) {
   report_.Count("store: RaftSnapshots installed", metrics.snapshots_installed);
   report_.Count("store: ambiguous results", metrics.ambiguous_results);
   report_.Count("store: waits for locks", metrics.lock_waits);
+  report_.Count("store: loans made", metrics.loans_made);
+  report_.Count("store: loans recalled", metrics.loans_recalled);
+  report_.Count("store: loans waited out", metrics.loans_waited_out);
 }
 
 void SimCluster::RunClients(runtime::TaskGroup& group, const std::shared_ptr<NodeLife>& life) {

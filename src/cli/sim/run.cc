@@ -73,6 +73,9 @@ class Run {
     const uint64_t quiesce = rng.Below(10);
     if (quiesce < 7) cluster.store.quiesce_after = Duration(10ms) + Duration(int64_t(rng.Below(500'000'000)));
     if (quiesce == 9) cluster.store.quiesce_after = Duration(0);
+    // Reads are lent mostly at once, or soon, after a write, and rarely as in production (which no run waits for).
+    Rng lending(options.seed, "lending");
+    cluster.store.lend_after = lending.Percent(80) ? lending.Between(0ms, 100ms) : 1s;
     // Every load is a small one here: mostly all are ingested, else only the larger ones, or none.
     constexpr uint64_t kLoadBytesMin[] = {1, 1, 1'000, 2'500, 0};
     cluster.store.load_bytes_min = kLoadBytesMin[Rng(options.seed, "ingest").Below(std::size(kLoadBytesMin))];

@@ -1,5 +1,7 @@
 #include "orrery/kv/api/batch.h"
 
+#include <algorithm>
+
 #include "orrery/base/hash.h"
 #include "orrery/kv/api/key_span.h"
 
@@ -16,7 +18,7 @@ KeySpan ViewOf(const Span& span) { return {span.start, span.end}; }
 constexpr std::string_view kRequestNames[] = {
     "Get", "Scan", "Put", "ConditionalPut", "Delete", "ClearRange", "EndTxn", "HeartbeatTxn", "PushTxn",
     "ResolveIntent", "Refresh", "Gc", "AdminSplit", "AdminTransferLease", "AdminChangeReplicas",
-    "InsertMany"};
+    "InsertMany", "RecallLoan"};
 static_assert(std::size(kRequestNames) == std::variant_size_v<Request>);
 
 }  // namespace
@@ -41,6 +43,7 @@ KeySpan KeySpanOf(const Request& request, const BatchHeader& header) {
           [](const AdminTransferLeaseRequest&) { return KeySpan{}; },
           [](const AdminChangeReplicasRequest&) { return KeySpan{}; },
           [](const InsertManyRequest& r) { return ViewOf(r.span); },
+          [](const RecallLoanRequest&) { return KeySpan{}; },
       },
       request);
 }
@@ -54,6 +57,15 @@ bool Contains(const RangeDescriptor& descriptor, const KeySpan& span) {
   return descriptor.ContainsKey(span.start) && (span.is_point() || span.end <= std::string_view(descriptor.end));
 }
 
+bool IsPlainRead(const BatchRequest& request) {
+  const BatchHeader& header = request.header;
+  if (header.txn || !header.ts.IsZero() || header.wait != WaitPolicy::kBlock) return false;
+  return std::all_of(request.requests.begin(), request.requests.end(), [](const Request& r) {
+    const auto* get = std::get_if<GetRequest>(&r);
+    return get && get->lock == LockStrength::kNone;
+  });
+}
+
 bool IsWrite(const Request& request) {
   return std::visit(
       Overloaded{
@@ -64,6 +76,7 @@ bool IsWrite(const Request& request) {
             return r.lock != LockStrength::kNone && r.durability == LockDurability::kReplicated;
           },
           [](const RefreshRequest&) { return false; },
+          [](const RecallLoanRequest&) { return false; },
           [](const auto&) { return true; },
       },
       request);

@@ -7,6 +7,8 @@ constexpr PlantedBugName kNames[] = {
     {PlantedBug::kWritesUnderReads, "writes-under-reads"},
     {PlantedBug::kNoLowWater, "no-low-water"},
     {PlantedBug::kReadsPastLatches, "reads-past-latches"},
+    {PlantedBug::kForgetsLoans, "forgets-loans"},
+    {PlantedBug::kKeepsLoans, "keeps-loans"},
     {PlantedBug::kNoUncertainty, "no-uncertainty"},
     {PlantedBug::kIgnoresOrigins, "ignores-origins"},
     {PlantedBug::kObservesAcrossLeases, "observes-across-leases"},

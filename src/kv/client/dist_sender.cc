@@ -158,6 +158,12 @@ BatchResponse DistSender::SendToRange(const runtime::Context& context, BatchRequ
   request.header.range = range.range;
   request.header.generation = range.generation;
   request.header.gateway = options_.node;
+  request.header.may_borrow = 0;
+  if (local_ && location.leaseholder != options_.node && range.FindNode(options_.node) && IsPlainRead(request)) {
+    BatchResponse response;
+    if (local_->ReadLent(request, response)) return response;
+    request.header.may_borrow = 1;
+  }
   const bool retry_safe = IsRetrySafe(request) || options_.planted == PlantedBug::kCommitsTwice;
   Target target(location, options_.node);
   for (;;) {
@@ -230,7 +236,9 @@ BatchResponse DistSender::Ask(const runtime::Context& context, NodeId node, cons
   }
   const RemoteCalls::Call call(*calls_, context.WithTimeout(options_.attempt_timeout), node, request.header.range,
                                IsRetrySafe(request) ? RemoteCalls::Repeat::kSafe : RemoteCalls::Repeat::kUnsafe);
+  const MonoTime asked_at = context.runtime().clock().MonoNow();
   BatchResponse response = remote_.SendTo(call.context(), node, request);
+  if (response.loan && local_ && request.header.may_borrow != 0) local_->AcceptLoan(request.header.range, *response.loan, asked_at);
   const auto* other = ErrorOf<OtherError>(response);
   const bool perhaps = other && (Code(other->code) == Code::kDeadlineExceeded || Code(other->code) == Code::kCancelled);
   if (perhaps && !IsReadOnly(request)) {

@@ -22,6 +22,7 @@ struct ReplicaLimits {
   Duration proposal_timeout;
   Duration push_delay;
   Duration quiesce_after;  // 0: never
+  Duration lend_after;
   uint64_t seed = 0;
   uint64_t command_bytes_max = 0;
   uint64_t scan_bytes_max = 0;
@@ -38,6 +39,9 @@ struct ReplicaCounters {
   std::atomic<uint64_t> commits_together{0};
   std::atomic<uint64_t> ambiguous_results{0};
   std::atomic<uint64_t> lock_waits{0};
+  std::atomic<uint64_t> loans_made{0};
+  std::atomic<uint64_t> loans_recalled{0};
+  std::atomic<uint64_t> loans_waited_out{0};
   std::atomic<uint64_t> locks_inherited{0};
   std::atomic<uint64_t> splits{0};
   std::atomic<uint64_t> snapshots_sent{0};
@@ -57,6 +61,8 @@ class ReplicaHost {
   virtual runtime::Clock& mono_clock() = 0;
   virtual RaftDriver& driver() = 0;
   virtual Sender& sender() = 0;
+  // To another node's store, not routed. Errors of the way are OtherErrors.
+  virtual BatchResponse Call(const runtime::Context& context, NodeId node, const BatchRequest& request) = 0;
   virtual CommandSink* changes() = 0;
   virtual const ReplicaLimits& limits() const = 0;
   virtual ReplicaCounters& counters() = 0;

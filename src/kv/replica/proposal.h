@@ -13,6 +13,12 @@
 
 namespace orrery::kv {
 
+// What may still be proposed, and whose disks forbid the rest: our own, or those of a majority.
+struct ProposalSpace {
+  storage::SpaceLevel level = storage::SpaceLevel::kEnough;
+  bool own_disk = false;
+};
+
 // What an Admission's views point into. A write may outlive its caller (the outcome of its proposal is decided
 // later than the caller waits), so it keeps copies of its keys.
 struct RequestStorage {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kv/replica/active_request.h"
 #include "kv/replica/local_keys.h"
 #include "orrery/base/hash.h"
 #include "orrery/kv/api/key_span.h"
@@ -154,6 +155,7 @@ NodeId Replica::TakeMainGateway() {
 }
 
 BatchResponse Replica::Send(const runtime::Context& context, const BatchRequest& batch) {
+  if (batch.requests.size() == 1 && std::holds_alternative<RecallLoanRequest>(batch.requests[0])) return GiveBackLoan();
   requests_since_tick_.fetch_add(1, std::memory_order_relaxed);
   requests_by_gateway_[batch.header.gateway.value() % kGatewaysMax].fetch_add(1, std::memory_order_relaxed);
   const ActiveRequest active(*this);
@@ -408,12 +410,16 @@ Status Replica::ExecuteOnce(const runtime::Context& context, const BatchRequest&
   attempt.request->waits_for_latches_only = attempt.part != nullptr;
   Status status = Admit(context, *attempt.request, nullptr);
   while (status.ok()) {
+    bool lent = false;
     {
       MutexLock lock(mutex_);
       status = CheckRouting(batch);  // R1: under latches
-      if (status.ok()) ChooseTimestamps(batch, attempt);
+      lent = status.ok() && attempt.writes && MustRecall(host_.mono_clock().MonoNow());
+      if (status.ok() && !lent) ChooseTimestamps(batch, attempt);
     }
+    if (lent) status = RecallLoans(context);
     if (!status.ok()) break;
+    if (lent) continue;
     if (attempt.read_ts <= attempt.gc_threshold) {
       status = Status(Code::kOutOfRange, "72000", "snapshot too old: its versions were collected");
       break;
@@ -682,7 +688,7 @@ Status Replica::FinishWrite(const runtime::Context& context, const BatchRequest&
 
 // 53100: certainly not executed (N10). Deletions make room in the end, so they go on while a little is left.
 Status Replica::CheckSpaceFor(const BatchRequest& batch) const {
-  const Space space = space_.load(std::memory_order_relaxed);
+  const ProposalSpace space = space_.load(std::memory_order_relaxed);
   if (space.level == SpaceLevel::kEnough) return OkStatus();
   const bool exhausted = space.level == SpaceLevel::kExhausted;
   const std::string user_data = TablePrefix(kFirstUserTable);
@@ -714,6 +720,7 @@ Status Replica::EraseTxnRecord(const runtime::Context& context, const TxnRecord&
     status = CheckRouting(batch);
     proposal->command.lease_sequence = lease_.sequence;
   }
+  if (status.ok()) status = RecallLoans(context);
   storage::OverlayBatch overlay(host_.engine());
   if (status.ok()) {
     auto now = eval::ReadTxnRecord(overlay, record.meta.anchor_key, record.meta.id);

@@ -24,6 +24,7 @@
 #include "kv/replica/leaving.h"
 #include "kv/replica/proposal.h"
 #include "kv/replica/raft_log.h"
+#include "kv/replica/read_loans.h"
 #include "kv/replica/rest.h"
 #include "orrery/kv/concurrency/concurrency_manager.h"
 #include "orrery/kv/concurrency/timestamp_cache.h"
@@ -46,6 +47,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   // proposed or dropped. NotTogether if it would have to wait for more than latches.
   Status HoldPart(const runtime::Context& context, CommitPart& part);
   void DropPart(CommitPart& part);
+  // replica_loans.cc, as Sender's: for requests of this node.
+  bool ReadLent(const BatchRequest& batch, BatchResponse& response);
+  void AcceptLoan(const ReadLoan& loan, MonoTime asked_at);
   // The replica's node through which nearly all requests came since the last call, if there were many. A hint.
   NodeId TakeMainGateway();
 
@@ -54,9 +58,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool initialised() const { return initialised_.load(std::memory_order_acquire); }  // once it is, it stays so
   std::shared_ptr<const RangeDescriptor> descriptor() const;                         // null before
   Lease lease() const;
-  bool IsLeaseholder() const;       // the lease is ours and valid now
-  // Or ours and lapsed only because the range is quiet: a request here is served after a round to a quorum.
-  bool OwnsLease() const;
+  bool IsLeaseholder() const;  // the lease is ours and valid now
+  bool OwnsLease() const;      // or lapsed only because the range is quiet: a request is served after a round to a quorum
   // Wakes the range if it is quiet. OK: the lease is valid; NotLeaseholder.
   Status EnsureLease(const runtime::Context& context);
   Rest rest() const;
@@ -64,8 +67,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool MembershipIsInDoubt() const;
   void NoteMembershipConfirmed();
   AppliedStateRecord applied_state() const;
-  // As of the end of the last cycle that touched the range.
-  raft::GroupStatus raft_status() const;
+  raft::GroupStatus raft_status() const;  // as of the end of the last cycle that touched the range
   uint64_t raft_log_bytes() const;
   MonoTime last_leader_contact() const;
   // ---- Work for the driver; the caller lets it drive.
@@ -91,17 +93,16 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool Finish(CycleOutput& out) override;
   void OnStoreFailure(const Status& status, CycleOutput& out) override;
 
-  // Inside a cycle.
+  // Inside a cycle, to InheritFromLeftHalf.
   raft::RawNode* raft() { return raft_.get(); }
   RaftLog& log() { return log_; }
-  // Inside a cycle: the replica is gone from the engine; everything that waits is turned away (A6).
+  // The replica is gone from the engine; everything that waits is turned away (A6).
   void Retire(CycleOutput& out);
-  // Inside a cycle, after a RaftSnapshot was written: reads descriptor, lease and applied state anew.
+  // After a RaftSnapshot was written: reads descriptor, lease and applied state anew.
   Status ReloadAfterInstall();
-  // Inside a cycle: the raft group's leadership, and so the lease, goes to that node, its locks first. OK: begun.
+  // The raft group's leadership, and so the lease, goes to that node, its locks first. OK: begun.
   Status TransferLeadershipTo(NodeId target, LeaseMove move, MonoTime now);
-  // Such a move is under way. While it is, requests wait.
-  bool IsLeaving() const { return closed_.load(std::memory_order_acquire); }
+  bool IsLeaving() const { return closed_.load(std::memory_order_acquire); }  // such a move is under way: requests wait
   // Of the right half of a split, before it is driven: the locks that the left half's leaseholder held on it.
   void InheritFromLeftHalf(LockHandover locks);
   // Erases a record nobody needs any more, with its mark left behind.
@@ -109,10 +110,6 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
 
  private:
   static constexpr size_t kGatewaysMax = 16;
-  struct Space {  // what may still be proposed, and whose disks forbid the rest: our own, or those of a majority
-    storage::SpaceLevel level = storage::SpaceLevel::kEnough;
-    bool own_disk = false;
-  };
   struct Attempt;  // one evaluation of a batch (replica.cc)
 
   // replica.cc: the request path. replica_read.cc: its short cut.
@@ -125,6 +122,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status WaitForPromise(const runtime::Context& context, Timestamp ts);
   bool MayServeAt(Timestamp ts);
   bool ReadAtOnce(const BatchRequest& batch, BatchResponse& response);
+  bool GetAll(const BatchRequest& batch, Timestamp ts, Timestamp local_limit, BatchResponse& response) const;
   Status Execute(const runtime::Context& context, const BatchRequest& batch, BatchResponse& response);
   Status CheckMayLock(const BatchRequest& batch) const;
   Status AskAboutIntent(const runtime::Context& context, Attempt& attempt);
@@ -158,15 +156,15 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void Wake(const Woken& woken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakePushers(const std::vector<PushWaiter*>& waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // replica_quiet.cc
-  class ActiveRequest {  // while it lives, the range does not go quiet
-   public:
-    explicit ActiveRequest(Replica& replica);
-    ~ActiveRequest();
-    ActiveRequest(const ActiveRequest&) = delete;
-   private:
-    Replica& replica_;
-  };
+  // replica_loans.cc
+  std::optional<ReadLoan> Lend(NodeId node, MonoTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MustRecall(MonoTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status RecallLoans(const runtime::Context& context);
+  StatusOr<Timestamp> RecallFrom(const runtime::Context& context, NodeId node, MonoTime until, Timestamp read_max);
+  BatchResponse GiveBackLoan();
+  bool MayReadLent(const BatchRequest& batch, Timestamp ts, MonoTime now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  class ActiveRequest;  // active_request.h; replica_quiet.cc
   void WakeForRequest();
   Status AwaitLease(const runtime::Context& context);
   // Inside a cycle.
@@ -244,7 +242,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::atomic<bool> quiet_{false};
   std::atomic<bool> owns_lease_{false};        // leader, under its own lease; what is valid, serving_until_ns_ says
   std::atomic<bool> renewing_{false};          // owned, and a quorum is being asked after a time of quiet
-  std::atomic<Space> space_{Space{}};
+  std::atomic<ProposalSpace> space_{ProposalSpace{}};
+  std::atomic<int64_t> borrowed_until_ns_{0};  // monotonic: without a look at borrowed_, whether there is any use in it
+  std::atomic<bool> lends_{true};              // the lease is not about to leave; false is written under mutex_
 
   mutable runtime::Mutex mutex_{"replica"};
   std::shared_ptr<const RangeDescriptor> descriptor_ ABSL_GUARDED_BY(mutex_);
@@ -253,6 +253,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   ConcurrencyManager concurrency_ ABSL_GUARDED_BY(mutex_);
   TimestampCache reads_ ABSL_GUARDED_BY(mutex_);
   TxnWaitQueue pushes_ ABSL_GUARDED_BY(mutex_);
+  Loans loans_ ABSL_GUARDED_BY(mutex_);
   runtime::CondVar promise_cv_;
   MonoTime closed_until_ ABSL_GUARDED_BY(mutex_);  // at most
   runtime::CondVar closed_cv_;
@@ -279,8 +280,8 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool majority_has_space_ = true;                      // of the voters that the leader hears from
   raft::PersistToken persist_token_;
   std::vector<raft::Entry> committed_;
-  std::vector<raft::Entry> alone_;   // of this cycle: what ApplyAlone is to apply
-  bool applied_alone_ = false;       // it did
+  std::vector<raft::Entry> alone_;  // of this cycle: what ApplyAlone is to apply
+  bool applied_alone_ = false;      // it did
   raft::SoftState soft_state_;
   uint64_t max_lease_applied_index_ = 0;
   bool lease_proposed_ = false;      // for this term
@@ -289,10 +290,9 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   std::optional<Inherited> inherited_;  // for the lease that follows; in memory only, so a restart loses it
   bool truncation_proposed_ = false;
   MonoTime last_work_;               // of a leader: when it last had a reason to be awake
-  bool was_quiet_ = false;           // as the store knows
-  bool led_before_start_ = false;    // and nobody has since: this replica takes up the lead when it is woken
-  // The nodes that the last quiescence rests on: of the leader, for it of all members; as they were then.
-  std::vector<std::pair<NodeId, NodeLife>> lives_;
+  bool was_quiet_ = false;         // as the store knows
+  bool led_before_start_ = false;  // and nobody has since: this replica takes up the lead when it is woken
+  std::vector<std::pair<NodeId, NodeLife>> lives_;  // as they were when it fell quiet: of the leader; for it, of all members
   bool quarantined_ = false;
   bool dead_ = false;                // retired, as the cycle sees it
 };

@@ -3,6 +3,7 @@
 //   closed: nothing new is admitted ─► no latch is held: locks are exact ─► proposed: the lease is over
 //     ─► applied here, kept by every replica ─► leadership is transferred ─► the next lease takes them over
 #include "kv/replica/replica.h"
+#include "orrery/base/assert.h"
 
 namespace orrery::kv {
 
@@ -32,7 +33,8 @@ Status Replica::BeginHandOver(ReplicaId target, LeaseMove move, MonoTime now) {
   const bool serving = serving_until_ns_.load(std::memory_order_relaxed) != 0;
   {
     MutexLock lock(mutex_);
-    if (serving && concurrency_.lock_count() > 0) {
+    lends_.store(false, std::memory_order_relaxed);  // until the lease turns out to stay
+    if ((serving && concurrency_.lock_count() > 0) || loans_.lent.over_at() > now) {
       const Duration patience = host_.limits().election_timeout / (move == LeaseMove::kRequired ? 2 : 10);
       leaving_ = Leaving{.target = target, .move = move, .patience = now + patience};
       closed_until_ = now + 2 * host_.limits().election_timeout;
@@ -44,6 +46,11 @@ Status Replica::BeginHandOver(ReplicaId target, LeaseMove move, MonoTime now) {
 
 Status Replica::TransferNow(ReplicaId target, MonoTime now) {
   leaving_.reset();
+  {
+    MutexLock lock(mutex_);
+    ORRERY_ASSERT(loans_.lent.over_at() <= now, "I26: a lease leaves when nobody reads on its behalf any more");
+    host_.clock().Forward(loans_.lent.read_max());
+  }
   const Status status = raft_->TransferLeadership(target, now);
   UpdateServing(now);  // B11: stops before the message leaves
   // R6: all reads under this lease lie at or below our clock (T3), those of earlier ones below its start. So the next
@@ -69,6 +76,7 @@ void Replica::ContinueHandOver(MonoTime now) {
   bool idle = false;
   {
     MutexLock lock(mutex_);
+    if (loans_.lent.over_at() > now) return;  // soon, and nothing is lent any more
     idle = concurrency_.idle();
     if (idle) locks = ExportLocks("", kHandOverBytesMax);
   }

@@ -2,7 +2,7 @@
 // itself; here is what it cannot know: what requests want, and whether the leader's node is alive.
 #include <algorithm>
 
-#include "kv/replica/replica.h"
+#include "kv/replica/active_request.h"
 #include "orrery/base/hash.h"
 
 namespace orrery::kv {

@@ -4,6 +4,7 @@
 
 #include "kv/replica/local_keys.h"
 #include "kv/replica/replica.h"
+#include "orrery/base/assert.h"
 
 namespace orrery::kv {
 
@@ -226,6 +227,7 @@ void Replica::ApplyCommitted(CycleOutput& out) {
 }
 
 void Replica::PublishState() {
+  ORRERY_ASSERT(current_descriptor_ || !descriptor_, "a replica that has its data keeps it until it goes");
   descriptor_ = current_descriptor_;
   lease_ = current_lease_;
   applied_ = state_;
@@ -269,7 +271,8 @@ bool Replica::Finish(CycleOutput& out) {
     raft_status_ = std::move(raft_status);
     log_bytes_ = log_.bytes();
     if (leaving_) {
-      leaving_may_go_on = leaving_->proposed ? inherited_ && inherited_->sequence == ended_lease_ : concurrency_.idle();
+      leaving_may_go_on = leaving_->proposed ? inherited_ && inherited_->sequence == ended_lease_
+                                             : concurrency_.idle() && loans_.lent.over_at() <= out.now;
     }
   }
   UpdateServing(out.now);
@@ -449,7 +452,7 @@ bool Replica::NotePeerSpace(const RaftEnvelope& envelope) {
 // needed for one, all new data is refused before it is proposed: afterwards nobody could say what becomes of it.
 void Replica::UpdateSpace(CycleOutput& out) {
   majority_has_space_ = true;
-  Space space;
+  ProposalSpace space;
   const SpaceLevel own = host_.disk_space();
   if ((own != SpaceLevel::kEnough || !full_peers_.empty()) && soft_state_.role == raft::Role::kLeader) {
     size_t voters = 0;
@@ -506,6 +509,7 @@ void Replica::UpdateServing(MonoTime now) {
     if (serving_until_ns_.load(std::memory_order_relaxed) != 0) StopServing();
     return;
   }
+  if (!leaving_) lends_.store(true, std::memory_order_relaxed);
   const bool more = status.promised_read_ts.wall_ns > promised_wall_ns_.load(std::memory_order_relaxed);
   promised_wall_ns_.store(status.promised_read_ts.wall_ns, std::memory_order_release);
   serving_until_ns_.store(status.valid_until.ns, std::memory_order_release);

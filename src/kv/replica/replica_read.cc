@@ -9,14 +9,23 @@ namespace orrery::kv {
 
 using runtime::MutexLock;
 
-namespace {
-
-bool IsPointRead(const Request& request) {
-  const auto* get = std::get_if<GetRequest>(&request);
-  return get != nullptr && get->lock == LockStrength::kNone;
+// Looks the keys up. False: something is in the way, and the response is empty.
+bool Replica::GetAll(const BatchRequest& batch, Timestamp ts, Timestamp local_limit, BatchResponse& response) const {
+  response.responses.reserve(batch.requests.size());
+  storage::MvccReadOptions options;
+  options.uncertainty_limit = host_.clock().UncertaintyLimit(ts);
+  options.local_limit = local_limit;
+  for (const Request& request : batch.requests) {
+    auto value = storage::MvccGet(host_.engine(), std::get<GetRequest>(request).key, ts, options);
+    if (!value.ok()) {
+      response.responses.clear();
+      return false;
+    }
+    auto& get = response.responses.emplace_back().emplace<GetResponse>();
+    if (*value) get.value = std::move((*value)->value);
+  }
+  return true;
 }
-
-}  // namespace
 
 // What latches are for, without them. The timestamp is chosen here, and under one mutex no write at or below it is
 // under way and the read is noted: writes evaluated before are applied, those evaluated later go above it (T7), so what
@@ -25,8 +34,7 @@ bool IsPointRead(const Request& request) {
 // no answer, and nothing but the note of the read has happened.
 bool Replica::ReadAtOnce(const BatchRequest& batch, BatchResponse& response) {
   const BatchHeader& header = batch.header;
-  if (header.txn || !header.ts.IsZero() || header.wait != WaitPolicy::kBlock) return false;
-  if (!std::all_of(batch.requests.begin(), batch.requests.end(), IsPointRead)) return false;
+  if (!IsPlainRead(batch)) return false;
   if (!HasLeaseAt(host_.mono_clock().MonoNow()) || !host_.clock().Update(header.now).ok()) return false;
   const Timestamp ts = host_.clock().Now();
   if (!IsPromised(ts.wall_ns)) return false;  // B29
@@ -43,24 +51,14 @@ bool Replica::ReadAtOnce(const BatchRequest& batch, BatchResponse& response) {
     }
     for (const Request& request : batch.requests) reads_.AddRead(SpanRef(std::get<GetRequest>(request).key), ts, {});
   }
-  response.responses.reserve(batch.requests.size());
-  storage::MvccReadOptions options;
-  options.uncertainty_limit = host_.clock().UncertaintyLimit(ts);
-  options.local_limit = ts;
-  for (const Request& request : batch.requests) {
-    auto value = storage::MvccGet(host_.engine(), std::get<GetRequest>(request).key, ts, options);
-    if (!value.ok()) {
-      response.responses.clear();
-      return false;
-    }
-    auto& get = response.responses.emplace_back().emplace<GetResponse>();
-    if (*value) get.value = std::move((*value)->value);
-  }
-  bool stands = HasLeaseAt(host_.mono_clock().MonoNow());  // T27
+  if (!GetAll(batch, ts, ts, response)) return false;
+  const MonoTime now = host_.mono_clock().MonoNow();
+  bool stands = HasLeaseAt(now);  // T27
   {
     // No latch has kept a split from giving keys away, nor the collector (B52) from its work.
     MutexLock lock(mutex_);
     stands = stands && descriptor_->generation == generation && applied_.gc_threshold < ts;
+    if (stands && header.may_borrow != 0) response.loan = Lend(header.gateway, now);
   }
   if (!stands) {
     response.responses.clear();

@@ -11,6 +11,17 @@ void StoreImpl::SendMessages(NodeId to, RaftMessageBatch batch) {
   runtime_->transport().Send(to, runtime::Method::kRaftMessages, wire::Encode(batch));
 }
 
+BatchResponse StoreImpl::Call(const runtime::Context& context, NodeId node, const BatchRequest& request) {
+  BatchResponse response;
+  const auto bytes = runtime_->transport().Call(context, node, runtime::Method::kKvBatch, wire::Encode(request));
+  const Status status = bytes.ok() ? wire::Decode(*bytes, response) : bytes.status();
+  if (!status.ok()) {
+    response = {};
+    response.error = FromStatus(status);
+  }
+  return response;
+}
+
 void StoreImpl::HandleRaftMessages(const runtime::Context&, NodeId from, std::string_view message) {
   RaftMessageBatch batch;
   if (!driver_ || !wire::Decode(message, batch).ok()) return;  // as if it had been lost

@@ -59,6 +59,7 @@ StoreImpl::StoreImpl(const StoreOptions& options, StoreDeps deps) : options_(opt
   limits_.lease_duration = options.lease_duration;
   limits_.proposal_timeout = options.proposal_timeout;
   limits_.push_delay = options.push_delay;
+  limits_.lend_after = options.lend_after;
   limits_.quiesce_after = deps_.liveness ? options.quiesce_after : Duration(0);
   limits_.seed = options.seed;
   limits_.command_bytes_max = options.command_bytes_max;
@@ -216,6 +217,15 @@ BatchResponse StoreImpl::SendTo(Replica& replica, const runtime::Context& contex
   return response;
 }
 
+bool StoreImpl::ReadLent(const BatchRequest& request, BatchResponse& response) {
+  const ReplicaPtr replica = Find(request.header.range);
+  return replica && replica->ReadLent(request, response);
+}
+
+void StoreImpl::AcceptLoan(RangeId range, const ReadLoan& loan, MonoTime asked_at) {
+  if (const ReplicaPtr replica = Find(range)) replica->AcceptLoan(loan, asked_at);
+}
+
 // Who was routed by old borders learns the new ones here, before the meta records tell them.
 void StoreImpl::AddDescriptorOf(std::string_view key, std::vector<RangeDescriptor>& descriptors) const {
   const ReplicaPtr replica = FindByStart(key);
@@ -296,6 +306,9 @@ StoreMetrics StoreImpl::GetMetrics() const {
   metrics.snapshots_installed = counters_.snapshots_installed;
   metrics.ambiguous_results = counters_.ambiguous_results;
   metrics.lock_waits = counters_.lock_waits;
+  metrics.loans_made = counters_.loans_made;
+  metrics.loans_recalled = counters_.loans_recalled;
+  metrics.loans_waited_out = counters_.loans_waited_out;
   return metrics;
 }
 

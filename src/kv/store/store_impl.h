@@ -44,6 +44,8 @@ class StoreImpl final : public Store, public ReplicaHost {
   void Stop(StopMode mode) override;
   BatchResponse Send(const runtime::Context& context, const BatchRequest& request) override;
   BatchResponse CommitTogether(const runtime::Context& context, const BatchRequest& request) override;
+  bool ReadLent(const BatchRequest& request, BatchResponse& response) override;
+  void AcceptLoan(RangeId range, const ReadLoan& loan, MonoTime asked_at) override;
   void HandleRaftMessages(const runtime::Context& context, NodeId from, std::string_view message) override;
   StatusOr<std::string> HandleSnapshotChunk(const runtime::Context& context, NodeId from,
                                             std::string_view request) override;
@@ -59,6 +61,7 @@ class StoreImpl final : public Store, public ReplicaHost {
   runtime::Clock& mono_clock() override { return runtime_->clock(); }
   RaftDriver& driver() override { return *driver_; }
   Sender& sender() override { return deps_.sender; }
+  BatchResponse Call(const runtime::Context& context, NodeId node, const BatchRequest& request) override;
   CommandSink* changes() override { return deps_.changes; }
   const ReplicaLimits& limits() const override { return limits_; }
   ReplicaCounters& counters() override { return counters_; }

@@ -236,6 +236,18 @@ NodeId Cluster::LeaseholderOf(const std::string& key) {
   return {};
 }
 
+bool Cluster::OnThreeVoters(const std::string& key) {
+  const NodeId node = LeaseholderOf(key);
+  if (!node) return false;
+  for (const auto& status : store(node)->ListRanges()) {
+    if (!status.descriptor.ContainsKey(key)) continue;
+    size_t voters = 0;
+    for (const auto& r : status.descriptor.replicas) voters += r.type == ReplicaType::kVoter;
+    return voters == 3;
+  }
+  return false;
+}
+
 bool Cluster::Eventually(const Context& context, Duration limit, const std::function<bool()>& condition) {
   const MonoTime end = context.runtime().clock().MonoNow() + limit;
   while (!condition()) {

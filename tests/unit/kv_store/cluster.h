@@ -78,6 +78,7 @@ class Cluster {
   Transaction NewTxn(const std::string& anchor, uint8_t isolation = 2);
   // Of the leaseholder, or none.
   NodeId LeaseholderOf(const std::string& key);
+  bool OnThreeVoters(const std::string& key);  // its range, as its leaseholder knows it
   // Waits up to `limit` of virtual time.
   bool Eventually(const runtime::Context& context, Duration limit, const std::function<bool()>& condition);
   // Every replica of every range at the same applied index has the same digest.

@@ -92,18 +92,6 @@ Status Split(Cluster& cluster, const Context& context, const std::string& at) {
   return response.error ? ToStatus(*response.error) : OkStatus();
 }
 
-bool OnThreeVoters(Cluster& cluster, const std::string& key) {
-  const NodeId node = cluster.LeaseholderOf(key);
-  if (!node) return false;
-  for (const auto& status : cluster.store(node)->ListRanges()) {
-    if (!status.descriptor.ContainsKey(key)) continue;
-    size_t voters = 0;
-    for (const auto& r : status.descriptor.replicas) voters += r.type == ReplicaType::kVoter;
-    return voters == 3;
-  }
-  return false;
-}
-
 NodeId Another(NodeId node) { return NodeId(node.value() % 3 + 1); }
 
 uint64_t LocksInherited(Cluster& cluster) {
@@ -122,7 +110,7 @@ void HoldsAcross(std::function<Status(Cluster&, const Context&)> change) {
     const Status status = cluster.Run([&](const Context& context) -> Status {
       auto& scheduler = context.runtime().scheduler();
       RETURN_IF_ERROR(cluster.Put(context, kOther, "0"));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kOther); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kOther); }));
       RETURN_IF_ERROR(scheduler.SleepFor(context, 1s));
       ASSIGN_OR_RETURN(Buffered holder, Buffered::Begin(cluster, context, kOther));
       std::string order;
@@ -205,7 +193,7 @@ TEST(Handover, ACrashLosesTheLocksAndNoUpdate) {
     Cluster cluster({.seed = seed, .nodes = 3, .replication = 3});
     const Status status = cluster.Run([&](const Context& context) -> Status {
       RETURN_IF_ERROR(cluster.Put(context, kKey, "0"));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kKey); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kKey); }));
       ASSIGN_OR_RETURN(Buffered holder, Buffered::Begin(cluster, context, kKey));
       const NodeId first = cluster.LeaseholderOf(kKey);
       cluster.Crash(first);
@@ -231,7 +219,7 @@ TEST(Handover, OnlyTheNextLeaseTakesOver) {
     const Status status = cluster.Run([&](const Context& context) -> Status {
       auto& scheduler = context.runtime().scheduler();
       RETURN_IF_ERROR(cluster.Put(context, kKey, "0"));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kKey); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kKey); }));
       ASSIGN_OR_RETURN(Buffered holder, Buffered::Begin(cluster, context, kKey));
       const NodeId second = Another(cluster.LeaseholderOf(kKey));
       RETURN_IF_ERROR(MoveLease(cluster, context, kKey, second));
@@ -260,7 +248,7 @@ TEST(Handover, AFirstLockFromBeforeTheLeaseIsRefused) {
   Cluster cluster({.nodes = 3, .replication = 3});
   const Status status = cluster.Run([&](const Context& context) -> Status {
     RETURN_IF_ERROR(cluster.Put(context, kKey, "0"));
-    CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kKey); }));
+    CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kKey); }));
     const Transaction early = cluster.NewTxn(kKey, uint8_t(IsolationLevel::kReadCommitted));
     RETURN_IF_ERROR(MoveLease(cluster, context, kKey, Another(cluster.LeaseholderOf(kKey))));
     const BatchResponse refused = cluster.Send(context, InTxn(early, {Lock(kKey)}));
@@ -277,7 +265,7 @@ TEST(Handover, NobodyFailsWhileTheLeaseGoesRound) {
     const Status status = cluster.Run([&](const Context& context) -> Status {
       auto& scheduler = context.runtime().scheduler();
       RETURN_IF_ERROR(cluster.Put(context, kKey, ""));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kKey); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kKey); }));
       int committed = 0;
       bool stop = false;
       runtime::TaskGroup group(context, "clients");
@@ -332,7 +320,7 @@ void StartsAtThePresent(std::function<Status(Cluster&, const Context&)> change) 
     Cluster cluster({.seed = seed, .nodes = 3, .replication = 3});
     const Status status = cluster.Run([&](const Context& context) -> Status {
       RETURN_IF_ERROR(cluster.Put(context, kOther, "0"));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kOther); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kOther); }));
       RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 1s));
       const Timestamp before = LeaseStartOf(cluster, kOther);
       bool done = false;
@@ -377,7 +365,7 @@ TEST(Handover, WhatWasReadBeforeTheMoveIsNotWrittenUnder) {
     Cluster cluster({.seed = 1, .nodes = 3, .replication = 3});
     const Status status = cluster.Run([&](const Context& context) -> Status {
       RETURN_IF_ERROR(cluster.Put(context, kOther, "0"));
-      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return OnThreeVoters(cluster, kOther); }));
+      CLUSTER_CHECK(cluster.Eventually(context, 60s, [&] { return cluster.OnThreeVoters(kOther); }));
       RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, 1s));
       const NodeId first = cluster.LeaseholderOf(kOther);
       Transaction writer = cluster.NewTxn(kOther, uint8_t(IsolationLevel::kSerializable));

@@ -149,10 +149,15 @@ struct AdminChangeReplicasRequest {
   template <class V> void Visit(V& v) { v(1, add); v(2, remove); v(3, expected_generation); }
 };
 
+// To a node that was lent reads of the range (docs/design/read_loans.md): it answers none any more when it answers this.
+struct RecallLoanRequest {
+  template <class V> void Visit(V&) {}
+};
+
 using Request = std::variant<GetRequest, ScanRequest, PutRequest, ConditionalPutRequest, DeleteRequest,
                              ClearRangeRequest, EndTxnRequest, HeartbeatTxnRequest, PushTxnRequest,
                              ResolveIntentRequest, RefreshRequest, GcRequest, AdminSplitRequest,
-                             AdminTransferLeaseRequest, AdminChangeReplicasRequest, InsertManyRequest>;
+                             AdminTransferLeaseRequest, AdminChangeReplicasRequest, InsertManyRequest, RecallLoanRequest>;
 
 struct BatchHeader {
   RangeId range;                   // filled in by the sender
@@ -166,9 +171,10 @@ struct BatchHeader {
   NodeId gateway;
   uint8_t can_forward_read = 0;    // 1: the transaction has read nothing yet, so the leaseholder may move its
                                    // read timestamp up and go on where it would answer TxnRetryError
+  uint8_t may_borrow = 0;          // 1: the gateway has a replica of the range and would answer such reads itself
   template <class V> void Visit(V& v) {
     v(1, range); v(2, generation); v(3, ts); v(4, txn); v(5, wait); v(6, max_keys); v(7, max_bytes);
-    v(8, now); v(9, gateway); v(10, can_forward_read);
+    v(8, now); v(9, gateway); v(10, can_forward_read); v(11, may_borrow);
   }
 };
 struct BatchRequest {
@@ -215,6 +221,16 @@ struct ResolveIntentResponse {
 using Response = std::variant<EmptyResponse, GetResponse, ScanResponse, EndTxnResponse, PushTxnResponse,
                               ResolveIntentResponse>;
 
+// What a replica may answer in the leaseholder's place: reads by key outside transactions, at timestamps up to `read_max`,
+// once it has applied its range up to `applied`, for `duration` from when it asked; and until it is recalled.
+struct ReadLoan {
+  LeaseSequence lease;
+  RaftIndex applied;
+  Timestamp read_max;
+  uint64_t duration_ns = 0;
+  template <class V> void Visit(V& v) { v(1, lease); v(2, applied); v(3, read_max); v(4, duration_ns); }
+};
+
 struct BatchResponse {
   std::optional<KvError> error;
   std::vector<Response> responses;
@@ -222,11 +238,14 @@ struct BatchResponse {
   Timestamp ts;                    // at which a non-transactional batch read or wrote
   Timestamp now;                   // server's HLC reading (T3)
   std::vector<RangeDescriptor> descriptors;  // fresher than the request's generation, for the range cache
+  std::optional<ReadLoan> loan;              // to the gateway that may borrow
   template <class V> void Visit(V& v) {
-    v(1, error); v(2, responses); v(3, txn); v(4, ts); v(5, now); v(6, descriptors);
+    v(1, error); v(2, responses); v(3, txn); v(4, ts); v(5, now); v(6, descriptors); v(7, loan);
   }
 };
 
+// Reads by key, without locks or transaction, now: what a leaseholder answers at once, and may lend.
+bool IsPlainRead(const BatchRequest& request);
 // The span a request touches: where it is routed and latched.
 Span SpanOf(const Request& request, const BatchHeader& header);
 // A request that changes replicated state and so needs a proposal.

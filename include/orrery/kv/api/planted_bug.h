@@ -16,6 +16,8 @@ enum class PlantedBug : uint8_t {
   kWritesUnderReads,      // T7: a write does not ask what was read above it
   kNoLowWater,            // T8, B26: a new leaseholder knows nothing of what its predecessor let be read
   kReadsPastLatches,      // T6: the short cut of reads by key does not wait for writes under way
+  kForgetsLoans,          // T6: a write does not ask what was read at the replicas that reads were lent to
+  kKeepsLoans,            // a replica goes on with the reads that it was lent after they were recalled
   kNoUncertainty,         // T11: clocks are taken to agree
   kIgnoresOrigins,        // B35: a version that was moved up is judged by where it stands now
   kObservesAcrossLeases,  // B35: an observed clock is believed although the range had another leaseholder since

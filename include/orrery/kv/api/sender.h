@@ -2,6 +2,7 @@
 // tests that script it. Thread-safe.
 #pragma once
 
+#include "orrery/base/time.h"
 #include "orrery/kv/api/batch.h"
 #include "orrery/runtime/context.h"
 
@@ -20,6 +21,10 @@ class Sender {
     response.error = KvError{RangeKeyMismatchError{}, std::nullopt};
     return response;
   }
+  // A batch of reads that this node was lent (docs/design/read_loans.md). False: not answered, and nothing has happened.
+  virtual bool ReadLent(const BatchRequest&, BatchResponse&) { return false; }
+  // What a leaseholder has lent to this node, which asked for it then at the latest.
+  virtual void AcceptLoan(RangeId, const ReadLoan&, MonoTime /*asked_at*/) {}
 };
 
 }  // namespace orrery::kv

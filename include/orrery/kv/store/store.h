@@ -55,6 +55,7 @@ struct StoreOptions {
   uint64_t snapshots_outgoing_max = 2;
   Duration proposal_timeout = 5s;               // then its outcome is ambiguous (R15)
   Duration push_delay = 50ms;                   // a waiter pushes a lock's holder after this
+  Duration lend_after = 1s;                     // without writes, reads of a range are lent to other replicas (read_loans.md)
 
   // Queues.
   Duration queue_interval = 1s;                 // between looks at each range
@@ -106,6 +107,9 @@ struct StoreMetrics {
   uint64_t snapshots_installed = 0;
   uint64_t ambiguous_results = 0;
   uint64_t lock_waits = 0;
+  uint64_t loans_made = 0;             // of reads, by leaseholders here
+  uint64_t loans_recalled = 0;         // before a write
+  uint64_t loans_waited_out = 0;       // of those: whose borrower did not answer
 };
 
 struct RangeDigest {
