@@ -87,8 +87,8 @@ TEST(Loans, ABorrowerReadsByItself) {
     CLUSTER_CHECK(IsPlainRead(locks));
     locks.header.wait = WaitPolicy::kSkip;
     CLUSTER_CHECK(!IsPlainRead(locks));
-    RETURN_IF_ERROR(context.runtime().scheduler().SleepFor(context, kLoanMax));
-    CLUSTER_CHECK(!gateway.MayRead());  // it is over
+    CLUSTER_CHECK(cluster.Eventually(context, 2 * kLoanMax, [&] { return !gateway.MayRead(); }));  // it ends by itself
+    CLUSTER_CHECK(Sum(cluster, &StoreMetrics::loans_recalled) == 0);
     return cluster.CheckReplicasAgree(context);
   });
 }
