@@ -46,11 +46,13 @@ Status Replica::BeginHandOver(ReplicaId target, LeaseMove move, MonoTime now) {
 
 Status Replica::TransferNow(ReplicaId target, MonoTime now) {
   leaving_.reset();
+  Timestamp lent_until;
   {
     MutexLock lock(mutex_);
     ORRERY_ASSERT(loans_.lent.over_at() <= now, "I26: a lease leaves when nobody reads on its behalf any more");
-    host_.clock().Forward(loans_.lent.read_max());
+    lent_until = loans_.lent.read_max();
   }
+  host_.clock().Forward(lent_until);
   const Status status = raft_->TransferLeadership(target, now);
   UpdateServing(now);  // B11: stops before the message leaves
   // R6: all reads under this lease lie at or below our clock (T3), those of earlier ones below its start. So the next
