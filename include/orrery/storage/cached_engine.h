@@ -76,6 +76,7 @@ class CachedEngine : public Engine, public NewestEntries {
  private:
   struct Shard;
   class ShardSet;
+  class LoadByShard;
 
   Shard& ShardOf(uint64_t hash) const;
   void BeginWrite(const MvccOps& ops, const ShardSet& shards);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,8 +48,31 @@ class WriteBatch {
   void PromiseNewestVersions() { newest_versions_ = true; }
   bool has_newest_versions() const { return newest_versions_; }
 
-  // Whether it holds puts into kMvcc alone, by ascending key, each key once.
+  // Whether it holds puts into kMvcc and kLock alone, in each of them by ascending key, each key once.
   bool IsLoad() const;
+  // Takes the operations out for which goes(const Op&) holds. They, and those that stay, keep their order.
+  template <class F>
+  WriteBatch TakeOut(F&& goes) {
+    WriteBatch taken;
+    size_t kept = 0;
+    std::string_view rest = bytes_;
+    Op op;
+    while (!rest.empty()) {
+      const std::string_view from = rest;
+      NextOp(rest, op);
+      const std::string_view bytes = from.substr(0, from.size() - rest.size());
+      if (goes(static_cast<const Op&>(op))) {
+        taken.bytes_.append(bytes);
+        ++taken.op_count_;
+      } else {
+        if (bytes_.data() + kept != bytes.data()) std::memmove(bytes_.data() + kept, bytes.data(), bytes.size());
+        kept += bytes.size();
+      }
+    }
+    bytes_.resize(kept);
+    op_count_ -= taken.op_count_;
+    return taken;
+  }
 
   bool empty() const { return bytes_.empty(); }
   size_t op_count() const { return op_count_; }

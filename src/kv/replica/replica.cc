@@ -579,14 +579,22 @@ std::shared_ptr<Proposal> NewProposal(eval::Evaluation& e) {
   return proposal;
 }
 
-// The proposer's task brings a load's rows to disk, so that the cycle which applies them need not.
-Status PrepareLoad(ReplicaHost& host, const storage::WriteBatch& effects, size_t new_rows, Proposal& proposal) {
+// The proposer's task brings a load's rows to disk, so that the cycle which applies them need not. The rows come first among the
+// effects, so that taking them out again leaves them where they are.
+Status PrepareLoad(ReplicaHost& host, storage::WriteBatch& effects, size_t new_rows, Proposal& proposal) {
   if (new_rows == 0 || !host.limits().IsLargeLoad(effects.bytes().size())) return OkStatus();
-  const auto load = storage::SplitLoad(effects);
-  if (!load || load->rows.op_count() != new_rows) return OkStatus();
-  proposal.command.new_rows = 1;
-  ASSIGN_OR_RETURN(proposal.load, host.engine().PrepareLoad(load->rows));
-  return OkStatus();
+  auto load = storage::TakeLoad(effects);
+  if (!load) return OkStatus();
+  Status status;
+  if (load->row_count == new_rows) {
+    proposal.command.new_rows = 1;
+    auto prepared = host.engine().PrepareLoad(load->rows);
+    status = prepared.status();
+    if (prepared.ok()) proposal.load = std::move(*prepared);
+  }
+  load->rows.Append(effects);
+  effects = std::move(load->rows);
+  return status;
 }
 
 }  // namespace

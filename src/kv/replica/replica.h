@@ -223,7 +223,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   void ApplyChangeReplicas(const ChangeReplicasTrigger& change, CycleOutput& out);
   void StageAppliedState(storage::WriteBatch& batch);
   void PublishState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool StageLoad(const Command& command, const storage::WriteBatch& effects, Proposal* own, CycleOutput& out);
+  void StageLoad(const Command& command, storage::WriteBatch& effects, Proposal* own, CycleOutput& out);
 
   ReplicaHost& host_;
   const RangeId range_;

@@ -63,17 +63,16 @@ void Replica::ApplyEntry(const raft::Entry& entry, CycleOutput& out) {
 }
 
 // A load's rows go into the store by themselves. What was staged before them is written before them, with the applied
-// index as it is before this command; its other effects with those behind it (A3). False: it is no load to ingest.
-bool Replica::StageLoad(const Command& command, const storage::WriteBatch& effects, Proposal* own, CycleOutput& out) {
-  if (!command.new_rows || !host_.limits().IsLargeLoad(effects.bytes().size())) return false;
-  auto load = storage::SplitLoad(effects);
-  if (!load) return false;
+// index as it is before this command; its other effects, which stay in `effects`, with those behind it (A3).
+void Replica::StageLoad(const Command& command, storage::WriteBatch& effects, Proposal* own, CycleOutput& out) {
+  if (!command.new_rows || !host_.limits().IsLargeLoad(effects.bytes().size())) return;
+  auto load = storage::TakeLoad(effects);
+  if (!load) return;
   load->rows.PromiseNewestVersions();
   if (!out.effects.empty()) StageAppliedState(out.effects);
   host_.counters().loads_ingested.fetch_add(1, std::memory_order_relaxed);
   out.loads.push_back({std::move(out.effects), std::move(load->rows), own ? std::move(own->load) : nullptr});
-  out.effects = std::move(load->rest);
-  return true;
+  out.effects.Clear();
 }
 
 // Whether the command took effect. T4: only under the lease it was evaluated under. T20: at most once.
@@ -92,7 +91,11 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, Proposal*
     Quarantine(effects.status(), out);
     return false;
   }
-  if (!StageLoad(command, *effects, own, out)) out.effects.Append(*effects);
+  if (auto* sink = host_.changes()) {
+    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
+  }
+  StageLoad(command, *effects, own, out);
+  out.effects.Append(*effects);
   state_.lease_applied_index = command.lease_applied_index;
   state_.stats += command.stats_delta;
   state_.gc_threshold.Forward(command.gc_threshold);
@@ -103,9 +106,6 @@ bool Replica::ApplyCommand(Command& command, const raft::Entry& entry, Proposal*
   if (command.split) ApplySplit(command, out);
   if (command.lock_handover) inherited_ = Inherited{command.lease_sequence, std::move(*command.lock_handover)};
   if (command.change_replicas) ApplyChangeReplicas(*command.change_replicas, out);
-  if (auto* sink = host_.changes()) {
-    sink->OnApplied({range_, entry.index, command.lease_sequence, command.closed_ts, *effects});
-  }
   return true;
 }
 

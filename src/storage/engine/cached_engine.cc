@@ -1,9 +1,11 @@
 #include "orrery/storage/cached_engine.h"
 
 #include <algorithm>
+#include <array>
 #include <bitset>
 #include <cstring>
 #include <new>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,7 @@ namespace {
 
 constexpr int kShardBits = 8;
 constexpr size_t kShards = size_t{1} << kShardBits;
+size_t ShardNumber(uint64_t hash) { return hash >> (64 - kShardBits); }
 // Of an entry beside its own memory: its places in table and ring, and the allocator's header.
 constexpr size_t kPlaceBytes = 32;
 
@@ -205,6 +208,19 @@ struct alignas(64) CachedEngine::Shard {
       Erase(entry);  // which version is the newest now, the engine knows
     }
   }
+
+  // A write of this key is over. Two writes of one shard at once: which of them came first only the engine knows, so both keys
+  // are forgotten.
+  void EndWriteOf(const MvccOp& op, const Probe& probe, bool is_written, bool promised) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (is_written && writers == 1) return Apply(op, probe, promised);
+    if (Entry* const entry = Find(probe)) Erase(entry);
+  }
+
+  void EndWriter() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    ORRERY_ASSERT(writers > 0, "a write ends once");
+    if (--writers == 0) written.clear();
+    ++epoch;
+  }
 };
 
 // The shards that a write touches, each once.
@@ -216,7 +232,7 @@ class CachedEngine::ShardSet {
         has_intervals_ = true;
         for (size_t i = 0; i < kShards; ++i) Add(i);
       } else if (!op.prefix.empty()) {
-        Add(op.hash() >> (64 - kShardBits));
+        Add(ShardNumber(op.hash()));
       }
     });
   }
@@ -236,6 +252,37 @@ class CachedEngine::ShardSet {
   absl::InlinedVector<uint8_t, 16> list_;
 };
 
+// A load's versions by shard: thousands of keys are hashed once, and a shard is locked, and its memory near, once a step.
+class CachedEngine::LoadByShard {
+ public:
+  explicit LoadByShard(const MvccOps& ops) {
+    std::vector<MvccOp> read;
+    ops.ForEach([&](const MvccOp& op) {
+      if (op.prefix.empty()) return;
+      read.push_back(op);
+      read.back().known_hash = op.hash();
+      ++begin_[ShardNumber(read.back().known_hash) + 1];
+    });
+    for (size_t i = 0; i < kShards; ++i) begin_[i + 1] += begin_[i];
+    ops_.resize(read.size());
+    std::array<size_t, kShards + 1> next = begin_;
+    for (const MvccOp& op : read) ops_[next[ShardNumber(op.known_hash)]++] = op;
+  }
+  bool empty() const { return ops_.empty(); }
+  // Calls f(shard number, its operations in their order) for each shard that has some.
+  template <class F>
+  void ForEach(F&& f) const {
+    for (size_t i = 0; i < kShards; ++i) {
+      const auto ops = std::span(ops_).subspan(begin_[i], begin_[i + 1] - begin_[i]);
+      if (!ops.empty()) f(i, ops);
+    }
+  }
+
+ private:
+  std::vector<MvccOp> ops_;
+  std::array<size_t, kShards + 1> begin_{};
+};
+
 CachedEngine::CachedEngine(Engine& base, uint64_t bytes_max, uint64_t scan_bytes_max)
     : base_(base), shards_(new Shard[kShards]), scans_(std::make_unique<ScanCache>(scan_bytes_max)),
       absent_(std::make_unique<AbsentKeys>()) {
@@ -249,7 +296,7 @@ CachedEngine::~CachedEngine() {
   }
 }
 
-CachedEngine::Shard& CachedEngine::ShardOf(uint64_t hash) const { return shards_[hash >> (64 - kShardBits)]; }
+CachedEngine::Shard& CachedEngine::ShardOf(uint64_t hash) const { return shards_[ShardNumber(hash)]; }
 
 StatusOr<bool> CachedEngine::SeekInPrefix(ColumnFamily cf, std::string_view target, size_t prefix_bytes,
                                           std::string& key, std::string& value) const {
@@ -325,15 +372,21 @@ Status CachedEngine::Write(const WriteBatch& batch, SyncMode sync) {
 // Of scans, what lies between the first row and the last is forgotten: they would be many insertions into blocks that
 // nobody reads while a load goes on.
 Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) {
-  ORRERY_ASSERT(rows.IsLoad(), "a load is of new versions in the order of their keys");
   const MvccOps ops(rows);
-  const ShardSet shards(ops);
-  if (shards.list().empty()) return base_.Ingest(rows, std::move(prepared));
-  BeginWrite(ops, shards);
+  const LoadByShard load(ops);
+  if (load.empty()) return base_.Ingest(rows, std::move(prepared));
+  absent_->BeginWrite(ops);
+  load.ForEach([&](size_t i, std::span<const MvccOp> of_shard) {
+    Shard& shard = shards_[i];
+    MutexLock lock(shard.mutex);
+    ++shard.writers;
+    for (const MvccOp& op : of_shard) shard.written.push_back(op.known_hash);
+  });
   WriteBatch interval;
   std::string_view first;
   std::string_view last;
   rows.ForEach([&](const WriteBatch::Op& op) {
+    if (op.cf != ColumnFamily::kMvcc) return;
     if (first.empty()) first = op.key;
     last = op.key;
   });
@@ -341,7 +394,13 @@ Status CachedEngine::Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad
   interval.DeleteRange(ColumnFamily::kMvcc, prefix.empty() ? first : prefix, std::string(last) + '\0');
   const uint64_t began = scans_->BeginWrite();
   const Status status = base_.Ingest(rows, std::move(prepared));
-  EndWrite(ops, shards, status.ok());
+  load.ForEach([&](size_t i, std::span<const MvccOp> of_shard) {
+    Shard& shard = shards_[i];
+    MutexLock lock(shard.mutex);
+    for (const MvccOp& op : of_shard) shard.EndWriteOf(op, {op.prefix, op.known_hash}, status.ok(), rows.has_newest_versions());
+    shard.EndWriter();
+  });
+  absent_->EndWrite();
   scans_->EndWrite(began, MvccOps(interval), ScanCache::Outcome::kUnknown);
   return status;
 }
@@ -373,7 +432,6 @@ void CachedEngine::BeginWrite(const MvccOps& ops, const ShardSet& shards) {
   });
 }
 
-// Two writes of one shard at once: which of them came first only the engine knows, so both keys are forgotten.
 void CachedEngine::EndWrite(const MvccOps& ops, const ShardSet& shards, bool written) {
   const bool promised = ops.batch().has_newest_versions();
   ops.ForEach([&](const MvccOp& op) {
@@ -382,16 +440,13 @@ void CachedEngine::EndWrite(const MvccOps& ops, const ShardSet& shards, bool wri
     const Probe probe{op.prefix, op.hash()};
     Shard& shard = ShardOf(probe.hash);
     MutexLock lock(shard.mutex);
-    if (written && shard.writers == 1) return shard.Apply(op, probe, promised);
-    if (Entry* const entry = shard.Find(probe)) shard.Erase(entry);
+    shard.EndWriteOf(op, probe, written, promised);
   });
   for (const uint8_t i : shards.list()) {
     Shard& shard = shards_[i];
     MutexLock lock(shard.mutex);
-    ORRERY_ASSERT(shard.writers > 0, "a write ends once");
     if (shards.has_intervals()) --shard.interval_writers;
-    if (--shard.writers == 0) shard.written.clear();
-    ++shard.epoch;
+    shard.EndWriter();
   }
   absent_->EndWrite();
 }

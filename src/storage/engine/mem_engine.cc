@@ -304,7 +304,7 @@ Status MemEngine::Write(const WriteBatch& batch, SyncMode sync) {
 }
 
 Status MemEngine::Ingest(const WriteBatch& batch, std::unique_ptr<PreparedLoad>) {
-  ORRERY_ASSERT(batch.IsLoad(), "a load is of new versions in the order of their keys");
+  ORRERY_ASSERT(batch.IsLoad(), "a load is of new rows in the order of their keys");
   runtime::MutexLock lock(impl_->mutex_);
   RETURN_IF_ERROR(impl_->write_error_);
   if (batch.empty()) return OkStatus();

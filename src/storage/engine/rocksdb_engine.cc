@@ -187,16 +187,23 @@ class NoEntries final : public Iterator {
   Status status() const override { return OkStatus(); }
 };
 
-// A table file beside the store's own; its name is gone once the store has taken it in.
-class LoadFile final : public PreparedLoad {
+// Table files beside the store's own; their names are gone once the store has taken them in.
+class LoadFiles final : public PreparedLoad {
  public:
-  LoadFile(rocksdb::Env& env, std::string path) : env_(env), path_(std::move(path)) {}
-  ~LoadFile() override { (void)env_.DeleteFile(path_).ok(); }
-  const std::string& path() const { return path_; }
+  explicit LoadFiles(rocksdb::Env& env) : env_(env) {}
+  ~LoadFiles() override {
+    for (const File& file : files_) (void)env_.DeleteFile(file.path).ok();
+  }
+  struct File {
+    ColumnFamily cf;
+    std::string path;
+  };
+  void Add(ColumnFamily cf, std::string path) { files_.push_back({cf, std::move(path)}); }
+  const std::vector<File>& files() const { return files_; }
 
  private:
   rocksdb::Env& env_;
-  const std::string path_;
+  std::vector<File> files_;
 };
 
 // Where a batch puts very many locks in the order of their keys, as a load's rows have them.
@@ -368,22 +375,17 @@ class RocksDbEngineImpl : public RocksDbEngine {
 
   StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows) override {
     if (health_->refuses_writes()) return health_->error();
-    ORRERY_ASSERT(rows.IsLoad() && !rows.empty(), "a load is of new versions in the order of their keys");
-    auto* const family = Family(ColumnFamily::kMvcc);
-    const std::string path = LoadPath() + "/" + std::to_string(next_load_.fetch_add(1, std::memory_order_relaxed)) + ".sst";
-    auto file = std::make_unique<LoadFile>(*env_, path);
+    ORRERY_ASSERT(rows.IsLoad() && !rows.empty(), "a load is of new rows in the order of their keys");
+    auto files = std::make_unique<LoadFiles>(*env_);
     const runtime::KernelWait wait;
-    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(db_->GetDBOptions()), db_->GetOptions(family), family);
     rocksdb::Status status = env_->CreateDirIfMissing(LoadPath());
-    if (status.ok()) status = writer.Open(path);
-    rows.ForEach([&](const WriteBatch::Op& op) {
-      if (status.ok()) status = writer.Put(ToSlice(op.key), ToSlice(op.value));
-    });
-    if (status.ok()) status = writer.Finish();
+    for (const ColumnFamily cf : {ColumnFamily::kMvcc, ColumnFamily::kLock}) {
+      if (status.ok()) status = WriteTable(rows, cf, *files);
+    }
     // A disk without room for it is no reason to stop: nothing has happened to the store yet.
     if (status.IsNoSpace()) return FromRocks(status, "writing a load's file");
     RETURN_IF_ERROR(AfterWrite(status, "writing a load's file"));
-    return std::unique_ptr<PreparedLoad>(std::move(file));
+    return std::unique_ptr<PreparedLoad>(std::move(files));
   }
 
   Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared) override {
@@ -396,14 +398,20 @@ class RocksDbEngineImpl : public RocksDbEngine {
       }
       prepared = std::move(*made);
     }
-    rocksdb::IngestExternalFileOptions options;
-    options.move_files = true;
-    options.write_global_seqno = false;  // a file is never written again
+    std::vector<rocksdb::IngestExternalFileArg> args;
+    for (const LoadFiles::File& file : static_cast<LoadFiles&>(*prepared).files()) {
+      rocksdb::IngestExternalFileArg& arg = args.emplace_back();
+      arg.column_family = Family(file.cf);
+      arg.external_files = {file.path};
+      arg.options.move_files = true;
+      arg.options.write_global_seqno = false;  // a file is never written again
+    }
+    const KeyIndex::WriteScope locks_scope(locks_);
+    NoteLocks(rows);
     const runtime::KernelWait wait;
-    const rocksdb::Status status = db_->IngestExternalFile(
-        Family(ColumnFamily::kMvcc), {static_cast<LoadFile&>(*prepared).path()}, options);
+    const rocksdb::Status status = db_->IngestExternalFiles(args);
     seekers_->Clear();
-    return AfterWrite(status, "taking a load's file in");
+    return AfterWrite(status, "taking a load's files in");
   }
 
   DiskSpace CheckSpace() const override { return disk_room_->Check(); }
@@ -464,6 +472,32 @@ class RocksDbEngineImpl : public RocksDbEngine {
 
  private:
   std::string LoadPath() const { return path_ + "/load"; }
+  // What the batch puts into this family, if anything, as a table file.
+  rocksdb::Status WriteTable(const WriteBatch& rows, ColumnFamily cf, LoadFiles& files) {
+    auto* const family = Family(cf);
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(db_->GetDBOptions()), db_->GetOptions(family), family);
+    rocksdb::Status status;
+    bool open = false;
+    rows.ForEach([&](const WriteBatch::Op& op) {
+      if (op.cf != cf || !status.ok()) return;
+      if (!std::exchange(open, true)) {
+        files.Add(cf, LoadPath() + "/" + std::to_string(next_load_.fetch_add(1, std::memory_order_relaxed)) + ".sst");
+        status = writer.Open(files.files().back().path);
+        if (!status.ok()) return;
+      }
+      status = writer.Put(ToSlice(op.key), ToSlice(op.value));
+    });
+    return open && status.ok() ? writer.Finish() : status;
+  }
+  // The locks of a load become known before they are there.
+  void NoteLocks(const WriteBatch& rows) {
+    const LockRuns runs(rows, locks_.limits());
+    for (const LockRuns::Run& run : runs.all()) locks_.AddRun(run.first, run.last, run.count);
+    size_t position = 0;
+    rows.ForEach([&](const WriteBatch::Op& op) {
+      if (!runs.Contain(position++, op) && op.cf == ColumnFamily::kLock) locks_.Add(op.key);
+    });
+  }
   // What an earlier life has prepared and not taken in.
   Status ClearLoads() {
     std::vector<std::string> files;

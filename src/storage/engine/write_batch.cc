@@ -58,35 +58,62 @@ void WriteBatch::Clear() {
   op_count_ = 0;
 }
 
-std::optional<Load> SplitLoad(const WriteBatch& batch) {
-  Load load;
-  std::string_view last;
-  bool fits = true;
+namespace {
+
+// Watches the operations of a batch go by: whether those on versions and locks can be ingested.
+class LoadCheck {
+ public:
+  static bool Concerns(const WriteBatch::Op& op) { return op.cf == ColumnFamily::kMvcc || op.cf == ColumnFamily::kLock; }
+  // Precondition: Concerns.
+  void See(const WriteBatch::Op& op) {
+    const bool version = op.cf == ColumnFamily::kMvcc;
+    std::string_view& last = version ? last_version_ : last_lock_;
+    fits_ = fits_ && op.kind == WriteBatch::OpKind::kPut && op.key > last;
+    last = op.key;
+    rows_ += version;
+  }
+  bool fits() const { return fits_; }
+  size_t rows() const { return rows_; }
+
+ private:
+  std::string_view last_version_;
+  std::string_view last_lock_;
+  bool fits_ = true;
+  size_t rows_ = 0;
+};
+
+}  // namespace
+
+std::optional<Load> TakeLoad(WriteBatch& batch) {
+  LoadCheck check;
+  bool all = true;
   batch.ForEach([&](const WriteBatch::Op& op) {
-    if (op.cf == ColumnFamily::kMvcc) {
-      fits = fits && op.kind == WriteBatch::OpKind::kPut && op.key > last;
-      last = op.key;
-      if (fits) load.rows.Put(op.cf, op.key, op.value);
-      return;
-    }
-    switch (op.kind) {
-      case WriteBatch::OpKind::kPut: return load.rest.Put(op.cf, op.key, op.value);
-      case WriteBatch::OpKind::kDelete: return load.rest.Delete(op.cf, op.key);
-      case WriteBatch::OpKind::kDeleteRange: return load.rest.DeleteRange(op.cf, op.key, op.value);
+    if (LoadCheck::Concerns(op)) {
+      check.See(op);
+    } else {
+      all = false;
     }
   });
-  if (!fits || load.rows.empty()) return std::nullopt;
+  if (!check.fits() || check.rows() == 0) return std::nullopt;
+  Load load;
+  load.row_count = check.rows();
+  WriteBatch rest;
+  if (!all) rest = batch.TakeOut([](const WriteBatch::Op& op) { return !LoadCheck::Concerns(op); });
+  load.rows = std::exchange(batch, std::move(rest));
   return load;
 }
 
 bool WriteBatch::IsLoad() const {
-  std::string_view last;
-  bool fits = true;
+  LoadCheck check;
+  bool others = false;
   ForEach([&](const Op& op) {
-    fits = fits && op.kind == OpKind::kPut && op.cf == ColumnFamily::kMvcc && op.key > last;
-    last = op.key;
+    if (LoadCheck::Concerns(op)) {
+      check.See(op);
+    } else {
+      others = true;
+    }
   });
-  return fits;
+  return check.fits() && !others;
 }
 
 std::string WriteBatch::TakeBytes() && {

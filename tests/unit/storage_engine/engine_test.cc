@@ -3,7 +3,9 @@
 
 #include <deque>
 #include <filesystem>
+#include <functional>
 
+#include "orrery/storage/load.h"
 #include "orrery/storage/overlay_batch.h"
 #include "storage/engine/rocksdb_store.h"
 #include "unit/storage_engine/random_ops.h"
@@ -28,6 +30,69 @@ TEST(WriteBatchTest, SurvivesItsSerialisedForm) {
             std::string(op.value) + ";";
   });
   EXPECT_EQ(seen, "03key=value;12=;20a=b;");
+}
+
+// What is taken out and what stays are together what was there, family by family in the same order.
+TEST(WriteBatchTest, OperationsAreTakenOut) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    WriteBatch batch;
+    for (uint64_t n = random() % 5; n > 0; --n) batch.Append(RandomBatch(random));
+    const uint64_t families = random();  // a set of bits
+    const auto goes = [&](const WriteBatch::Op& op) { return (families >> size_t(op.cf) & 1) != 0; };
+    WriteBatch expected_taken;
+    WriteBatch expected_rest;
+    batch.ForEach([&](const WriteBatch::Op& op) {
+      WriteBatch& to = goes(op) ? expected_taken : expected_rest;
+      switch (op.kind) {
+        case WriteBatch::OpKind::kPut: return to.Put(op.cf, op.key, op.value);
+        case WriteBatch::OpKind::kDelete: return to.Delete(op.cf, op.key);
+        case WriteBatch::OpKind::kDeleteRange: return to.DeleteRange(op.cf, op.key, op.value);
+      }
+    });
+    const WriteBatch taken = batch.TakeOut(goes);
+    EXPECT_EQ(taken.bytes(), expected_taken.bytes());
+    EXPECT_EQ(taken.op_count(), expected_taken.op_count());
+    EXPECT_EQ(batch.bytes(), expected_rest.bytes());
+    EXPECT_EQ(batch.op_count(), expected_rest.op_count());
+  }
+}
+
+TEST(WriteBatchTest, ALoadIsTakenOutOfWhatFits) {
+  const auto with = [](auto&& add) {
+    WriteBatch batch;
+    batch.Put(ColumnFamily::kState, "record", "1");
+    batch.Put(ColumnFamily::kMvcc, "b", "1");
+    batch.Put(ColumnFamily::kLock, "b", "1");
+    batch.Put(ColumnFamily::kMvcc, "c", "1");
+    batch.Put(ColumnFamily::kLock, "c", "1");
+    batch.Delete(ColumnFamily::kState, "mark");
+    add(batch);
+    return batch;
+  };
+  WriteBatch batch = with([](WriteBatch&) {});
+  const auto load = TakeLoad(batch);
+  ASSERT_TRUE(load);
+  EXPECT_TRUE(load->rows.IsLoad());
+  EXPECT_EQ(load->row_count, 2u);
+  EXPECT_EQ(load->rows.op_count(), 4u);
+  EXPECT_EQ(batch.op_count(), 2u);
+  using Add = std::function<void(WriteBatch&)>;
+  for (const Add& add : {Add([](WriteBatch& b) { b.Put(ColumnFamily::kMvcc, "c", "2"); }),
+                         Add([](WriteBatch& b) { b.Put(ColumnFamily::kMvcc, "a", "2"); }),
+                         Add([](WriteBatch& b) { b.Put(ColumnFamily::kLock, "bb", "2"); }),
+                         Add([](WriteBatch& b) { b.Delete(ColumnFamily::kLock, "d"); }),
+                         Add([](WriteBatch& b) { b.DeleteRange(ColumnFamily::kMvcc, "d", "e"); })}) {
+    WriteBatch other = with(add);
+    const std::string bytes = other.bytes();
+    EXPECT_FALSE(TakeLoad(other));
+    EXPECT_EQ(other.bytes(), bytes);
+    EXPECT_FALSE(other.IsLoad());
+  }
+  WriteBatch locks_alone;
+  locks_alone.Put(ColumnFamily::kLock, "b", "1");
+  EXPECT_FALSE(TakeLoad(locks_alone));
 }
 
 TEST(WriteBatchTest, RefusesDamagedBytes) {

@@ -38,12 +38,16 @@ inline WriteBatch RandomBatch(std::mt19937_64& random) {
   return batch;
 }
 
-// What may be ingested: puts into kMvcc by ascending key.
+// What may be ingested: puts into kMvcc by ascending key, at times with intents.
 inline WriteBatch RandomLoad(std::mt19937_64& random) {
   std::map<std::string, std::string> rows;
   for (uint64_t n = 1 + random() % 5; n > 0; --n) rows[RandomKey(random)] = std::string(random() % 40, char('a' + random() % 26));
   WriteBatch batch;
-  for (const auto& [key, value] : rows) batch.Put(ColumnFamily::kMvcc, key, value);
+  const bool has_intents = random() % 2 == 0;
+  for (const auto& [key, value] : rows) {
+    batch.Put(ColumnFamily::kMvcc, key, value);
+    if (has_intents) batch.Put(ColumnFamily::kLock, key, "intent on " + value);
+  }
   return batch;
 }
 
@@ -60,9 +64,10 @@ inline void ApplyToMaps(const WriteBatch& batch, FamilyMaps& maps) {
   });
 }
 
-inline std::map<std::string, std::string, std::less<>> ReadAll(const Reader& reader, ColumnFamily cf) {
+inline std::map<std::string, std::string, std::less<>> ReadAll(const Reader& reader, ColumnFamily cf,
+                                                                const IteratorOptions& bounds = {}) {
   std::map<std::string, std::string, std::less<>> all;
-  const auto it = reader.NewIterator(cf, {});
+  const auto it = reader.NewIterator(cf, bounds);
   for (it->SeekToFirst(); it->Valid(); it->Next()) all.emplace(it->key(), it->value());
   EXPECT_TRUE(it->status().ok()) << it->status().ToString();
   return all;

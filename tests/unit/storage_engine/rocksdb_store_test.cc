@@ -494,7 +494,11 @@ TEST(RocksDbCrashTest, IngestedRowsOutliveTheLog) {
   const std::string kept = before.at(NewestLog(before));
   put("before", SyncMode::kNoSync);
   WriteBatch rows;
-  for (int i = 100; i < 200; ++i) rows.Put(ColumnFamily::kMvcc, "k" + std::to_string(i) + std::string("\0\x01", 2), "row");
+  for (int i = 100; i < 200; ++i) {
+    const std::string key = "k" + std::to_string(i) + std::string("\0\x01", 2);
+    rows.Put(ColumnFamily::kMvcc, key, "row");
+    rows.Put(ColumnFamily::kLock, key, "intent");
+  }
   ASSERT_TRUE(store->Ingest(rows, nullptr).ok());
   put("behind", SyncMode::kNoSync);
   auto files = FilesOf(env.get(), *store);
@@ -503,10 +507,54 @@ TEST(RocksDbCrashTest, IngestedRowsOutliveTheLog) {
   const auto crashed_env = EnvWith(files);
   const auto recovered = MustOpen(crashed_env.get(), SmallStore());
   EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kMvcc).size(), 100u);
+  EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kLock).size(), 100u);
   EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kState).size(), 1u);
   // The same again: what a log of commands does after such a crash.
   ASSERT_TRUE(recovered->Ingest(rows, nullptr).ok());
   EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kMvcc).size(), 100u);
+  EXPECT_EQ(ReadAll(*recovered, ColumnFamily::kLock).size(), 100u);
+}
+
+// Intents come in with their rows, are found by every kind of read, go one by one, and are there again after a restart.
+TEST(RocksDbStoreTest, IntentsOfALoadAreLocksLikeOthers) {
+  std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  auto store = MustOpen(env.get(), SmallStore());
+  const auto prefix_of = [](int i) { return "k" + std::to_string(i) + std::string("\0\x01", 2); };
+  const auto load = [&](int first, int end) {
+    WriteBatch rows;
+    for (int i = first; i < end; ++i) {
+      rows.Put(ColumnFamily::kMvcc, prefix_of(i) + "v", "row");
+      rows.Put(ColumnFamily::kLock, prefix_of(i) + "i", "intent");
+    }
+    auto prepared = store->PrepareLoad(rows);
+    ASSERT_TRUE(prepared.ok() && store->Ingest(rows, std::move(*prepared)).ok());
+  };
+  const auto has = [&](int i) {
+    std::string key;
+    std::string value;
+    const bool sought = *store->SeekInPrefix(ColumnFamily::kLock, prefix_of(i), prefix_of(i).size(), key, value);
+    EXPECT_EQ((*store->Get(ColumnFamily::kLock, prefix_of(i) + "i")).has_value(), sought);
+    EXPECT_EQ(!ReadAll(*store, ColumnFamily::kLock, {prefix_of(i), prefix_of(i) + "~"}).empty(), sought);
+    return sought;
+  };
+  load(10'000, 20'000);  // more than a run holds
+  load(30'000, 30'010);  // noted one by one
+  for (const int i : {10'000, 14'095, 14'096, 19'999, 30'000, 30'009}) EXPECT_TRUE(has(i)) << i;
+  for (const int i : {20'000, 29'999, 30'010}) EXPECT_FALSE(has(i)) << i;
+  WriteBatch resolved;
+  for (int i = 10'000; i < 20'000; ++i) {
+    if (i != 15'000) resolved.Delete(ColumnFamily::kLock, prefix_of(i) + "i");
+  }
+  resolved.Delete(ColumnFamily::kLock, prefix_of(30'005) + "i");
+  ASSERT_TRUE(store->Write(resolved, SyncMode::kSync).ok());
+  for (int lives = 1; lives <= 2; ++lives) {
+    for (const int i : {10'000, 14'999, 15'001, 30'005}) EXPECT_FALSE(has(i)) << i;
+    for (const int i : {15'000, 30'000, 30'009}) EXPECT_TRUE(has(i)) << i;
+    EXPECT_EQ(ReadAll(*store, ColumnFamily::kLock).size(), 10u);
+    EXPECT_EQ(ReadAll(*store, ColumnFamily::kMvcc).size(), 10'010u);
+    ASSERT_TRUE(store->Close().ok());
+    store = MustOpen(env.get(), SmallStore());
+  }
 }
 
 TEST(RocksDbStoreTest, APreparedLoadLeavesNothingBehind) {
@@ -519,9 +567,10 @@ TEST(RocksDbStoreTest, APreparedLoadLeavesNothingBehind) {
   };
   WriteBatch rows;
   rows.Put(ColumnFamily::kMvcc, std::string("k\0\x01", 3), "row");
+  rows.Put(ColumnFamily::kLock, std::string("k\0\x01", 3), "intent");
   auto dropped = store->PrepareLoad(rows);
   ASSERT_TRUE(dropped.ok());
-  EXPECT_EQ(count(), 1);
+  EXPECT_EQ(count(), 2);
   dropped->reset();
   EXPECT_EQ(count(), 0);
   auto kept = store->PrepareLoad(rows);

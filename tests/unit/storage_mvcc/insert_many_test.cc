@@ -132,10 +132,11 @@ TEST(InsertManyProperty, EqualsConditionalPuts) {
     ASSERT_EQ(actual.batch().bytes(), expected.batch().bytes()) << "seed " << seed;
     ASSERT_EQ(at_once.ToString(), one_by_one.ToString()) << "seed " << seed;
     if (result->all_new) {
-      const auto load = SplitLoad(actual.batch());
-      ASSERT_TRUE(load && load->rows.IsLoad() && load->rows.op_count() == chosen.size());
+      WriteBatch batch = actual.batch();
+      const auto load = TakeLoad(batch);
+      ASSERT_TRUE(load && batch.empty() && load->row_count == chosen.size());
       const bool committed = options.txn == nullptr || options.mode == WriteMode::kOnePhase;
-      ASSERT_EQ(load->rest.op_count(), committed ? 0 : chosen.size());
+      ASSERT_EQ(load->rows.op_count(), committed ? chosen.size() : 2 * chosen.size());
     }
   }
 }
