@@ -266,6 +266,8 @@ class FakeTxn : public Txn {
     return status;
   }
 
+  Status RunBeside(const runtime::Context& context, Batch& batch) override { return Run(context, batch); }  // under SpinGuard
+
   Status RunAndCommit(const runtime::Context& context, Batch& batch) override {
     RETURN_IF_ERROR(Run(context, batch));
     return Commit(context);

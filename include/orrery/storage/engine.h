@@ -100,11 +100,11 @@ class Engine : public Reader {
   // the engine refuses further writes while reads go on: ResourceExhausted 53100 (disk full),
   // Unavailable 58030 (I/O error; the engine's fatal handler ran first, B53).
   virtual Status Write(const WriteBatch& batch, SyncMode sync) = 0;
-  // A load's rows, with or without intents (WriteBatch::IsLoad; at least one row), which are best written once: PrepareLoad brings them to disk
-  // without any effect, Ingest makes them visible, atomically and durable. They may outlive a crash that earlier
-  // unsynced writes do not: only what can be written again after those, to the same effect, may come this way (a
-  // committed entry of a log that is kept until its effects are durable). Errors: as Write; but a PrepareLoad that
-  // finds the disk full (53100) leaves the engine as it was.
+  // A load's rows, with or without intents (WriteBatch::IsLoad; at least one row), which are best written once:
+  // PrepareLoad brings them to disk without any effect, Ingest makes them visible, atomically and durable. They may
+  // outlive a crash that earlier unsynced writes do not: only what can be written again after those, to the same
+  // effect, may come this way (a committed entry of a log that is kept until its effects are durable). Errors: as
+  // Write; but a PrepareLoad that finds the disk full (53100) leaves the engine as it was.
   virtual StatusOr<std::unique_ptr<PreparedLoad>> PrepareLoad(const WriteBatch& rows);
   // `prepared`: of the same rows; null: it is done now.
   virtual Status Ingest(const WriteBatch& rows, std::unique_ptr<PreparedLoad> prepared);

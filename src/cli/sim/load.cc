@@ -1,6 +1,6 @@
 // Load (W5): blocks of rows, each one InsertMany, which replicas ingest; alone, several beside each other as COPY sends
-// them, or in transactions that also do other things. Regions of keys are emptied now and then, so that loads meet
-// rows, deleted rows and nothing. A block is there as a whole, where nothing was before, or not at all.
+// them, or in transactions, one by one or beside each other, that also do other things. Regions of keys are emptied now and
+// then, so that loads meet rows, deleted rows and nothing. A block is there as a whole, where nothing was before, or not at all.
 #include <algorithm>
 
 #include "cli/sim/workload.h"
@@ -16,6 +16,7 @@ const std::string kBlockRule = "I11 a block of rows is all or nothing, and what 
 const std::string kConditionRule = "I11 rows are inserted where there were none";
 const std::string kErasedRule = "I11 what was acknowledged as deleted is gone";
 const std::string kSavepointRule = "T30 what is rolled back to a savepoint has no effect";
+const std::string kOrderRule = "T19 what a transaction writes keeps its order";
 const std::string kSnapshotRule = "I12 reads equal the model at their timestamp";
 
 std::string Prefix() { return kv::TablePrefix(DescriptorId(1002)); }
@@ -166,6 +167,22 @@ void LoadWorkload::LoadInTxn(ClientEnv& env) {
     if (status.ok()) status = txn->RollbackTo(context, savepoint);
   }
   if (status.ok() && rng.Percent(30)) status = insert(run);
+  if (status.ok() && rng.Percent(40)) {
+    kv::Loader loader(context, 1 + rng.Below(3), [&txn](const runtime::Context& c, KvBlock rows) {
+      kv::Batch batch;
+      batch.InsertMany(std::move(rows));
+      return txn->RunBeside(c, batch);
+    });
+    // In order, as a dump has its rows, or with keys in common.
+    const uint64_t first = rng.Below(regions_);
+    const uint64_t step = rng.Percent(80) ? 2 : 0;
+    for (uint64_t i = 0, count = 2 + rng.Below(4); i < count && status.ok(); ++i) {
+      KvBlock rows;
+      ids.push_back(NewBlock(rng, (first + i * step) % regions_, rows));
+      status = loader.Write(context, std::move(rows));
+    }
+    if (status.ok()) status = loader.Finish(context);
+  }
   if (status.ok() && rng.Percent(20)) txn->BeginStatement();
   if (status.ok() && rng.Percent(20)) {
     status = context.runtime().scheduler().SleepFor(context, rng.Percent(10) ? rng.Between(2s, 7s) : rng.Between(10ms, 1s));
@@ -179,6 +196,7 @@ void LoadWorkload::LoadInTxn(ClientEnv& env) {
     commit_sent = status.ok();
     if (status.ok()) status = txn->Commit(context);
   }
+  if (status.code() == Code::kInternal) report_.Violate(kOrderRule, "a load was told " + status.ToString());
   const Outcome outcome = OutcomeOf(env, status, commit_sent);
   const Timestamp commit_ts = outcome == Outcome::kCommitted ? txn->commit_timestamp() : Timestamp();
   for (const size_t id : ids) Note(id, outcome, commit_ts);

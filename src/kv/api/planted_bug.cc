@@ -26,6 +26,7 @@ constexpr PlantedBugName kNames[] = {
     {PlantedBug::kRollbackKeepsWrites, "rollback-keeps-writes"},
     {PlantedBug::kCommitsApart, "commits-apart"},
     {PlantedBug::kInsertsUnchecked, "inserts-unchecked"},
+    {PlantedBug::kMixesBlocks, "mixes-blocks"},
     {PlantedBug::kSequenceAtProposal, "sequence-at-proposal"},
     {PlantedBug::kServesPastLease, "serves-past-lease"},
     {PlantedBug::kNoSync, "no-sync"},

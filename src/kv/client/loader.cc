@@ -67,44 +67,61 @@ StatusOr<KvBlock> LoadedRows::Sort() const {
 }
 
 struct Loader::Impl {
+  struct Block {
+    uint64_t number = 0;
+    KvBlock rows;
+  };
+
   Impl(const runtime::Context& context, size_t count, WriteBlock w)
       : write(std::move(w)), writers_max(count), writers(context, "loader") {}
 
   // The body of a writer.
   Status Run(const runtime::Context& context) {
-    const Status status = WriteBlocks(context);
-    {
-      runtime::MutexLock lock(mutex);
-      if (error.ok()) error = status;  // before the caller can see that no more blocks are taken
-    }
-    if (!status.ok()) blocks.Close();
+    WriteBlocks(context);
     runtime::MutexLock lock(mutex);
     --running;
     ended.NotifyAll();
     return OkStatus();
   }
-  Status WriteBlocks(const runtime::Context& context) {
+  void WriteBlocks(const runtime::Context& context) {
     for (;;) {
-      ASSIGN_OR_RETURN(std::optional<KvBlock> rows, blocks.Receive(context));
-      if (!rows || !Error().ok()) return OkStatus();
-      RETURN_IF_ERROR(write(context, std::move(*rows)));
+      auto block = blocks.Receive(context);
+      if (!block.ok()) return Fail(kNoBlock, block.status());
+      if (!*block || HasFailed()) return;
+      const Status status = write(context, std::move((*block)->rows));
+      if (!status.ok()) return Fail((*block)->number, status);
     }
   }
-  Status Error() const {
-    runtime::MutexLock lock(mutex);
-    return error;
+  // Of several errors, that of the earliest block counts: later ones may follow from it.
+  void Fail(uint64_t number, const Status& status) {
+    {
+      runtime::MutexLock lock(mutex);
+      if (error.ok() || number < failed) {
+        error = status;
+        failed = number;
+      }
+    }
+    blocks.Close();
   }
+  bool HasFailed() const {
+    runtime::MutexLock lock(mutex);
+    return !error.ok();
+  }
+
+  static constexpr uint64_t kNoBlock = ~uint64_t{0};
 
   const WriteBlock write;
   const size_t writers_max;
-  runtime::Channel<KvBlock> blocks{kWaitingMax};
+  runtime::Channel<Block> blocks{kWaitingMax};
   runtime::TaskGroup writers;
   size_t started = 0;
+  uint64_t block_count = 0;
   bool joined = false;
   mutable runtime::Mutex mutex{"loader"};
   runtime::CondVar ended;
   size_t running ABSL_GUARDED_BY(mutex) = 0;
   Status error ABSL_GUARDED_BY(mutex);
+  uint64_t failed ABSL_GUARDED_BY(mutex) = 0;
 };
 
 Loader::Loader(const runtime::Context& context, size_t writers, WriteBlock write)
@@ -119,7 +136,7 @@ Loader::~Loader() {
 
 Status Loader::Write(const runtime::Context& context, KvBlock rows) {
   Impl& impl = *impl_;
-  RETURN_IF_ERROR(impl.Error());
+  if (impl.HasFailed()) return Finish(context);
   if (rows.empty()) return OkStatus();
   if (impl.started < impl.writers_max) {
     ++impl.started;
@@ -129,24 +146,25 @@ Status Loader::Write(const runtime::Context& context, KvBlock rows) {
     }
     impl.writers.Spawn({.name = "loader"}, [&impl](const runtime::Context& c) { return impl.Run(c); });
   }
-  const Status sent = impl.blocks.Send(context, std::move(rows));
-  RETURN_IF_ERROR(impl.Error());
-  return sent;
+  const Status sent = impl.blocks.Send(context, {impl.block_count++, std::move(rows)});
+  return impl.HasFailed() ? Finish(context) : sent;
 }
 
 Status Loader::Finish(const runtime::Context& context) {
   Impl& impl = *impl_;
-  impl.blocks.Close();
   Status waited;
-  {
-    runtime::MutexLock lock(impl.mutex);
-    waited = WaitUntil(context, impl.mutex, impl.ended, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(impl.mutex) { return impl.running == 0; });
+  if (!impl.joined) {
+    impl.blocks.Close();
+    {
+      runtime::MutexLock lock(impl.mutex);
+      waited = WaitUntil(context, impl.mutex, impl.ended, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(impl.mutex) { return impl.running == 0; });
+    }
+    if (!waited.ok()) impl.writers.Cancel();
+    (void)impl.writers.Join().ok();
+    impl.joined = true;
   }
-  if (!waited.ok()) impl.writers.Cancel();
-  (void)impl.writers.Join().ok();
-  impl.joined = true;
-  RETURN_IF_ERROR(impl.Error());
-  return waited;
+  runtime::MutexLock lock(impl.mutex);
+  return impl.error.ok() ? waited : impl.error;
 }
 
 Status LoadAlone(const runtime::Context& context, Database& db, std::string_view name, KvBlock rows) {

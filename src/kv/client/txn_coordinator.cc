@@ -218,6 +218,11 @@ Status TxnCoordinator::Send(const runtime::Context& context, Batch& batch) {
     if (status.ok()) response.responses.pop_back();
   }
   request_.requests.swap(batch.requests);
+  return FinishSend(context, batch, first_sequence, std::move(status), response);
+}
+
+Status TxnCoordinator::FinishSend(const runtime::Context& context, Batch& batch, uint32_t first_sequence, Status status,
+                                  BatchResponse& response) {
   if (status.code() == Code::kAmbiguous) status = Withdraw(context, status);
   if (!status.ok()) return Failed(batch.requests, first_sequence, status);
   NoteReads(batch.requests, response.responses);
@@ -241,16 +246,20 @@ Status TxnCoordinator::SendAndRecover(const runtime::Context& context, DistSende
   for (int resends = 0;; ++resends) {
     request_.header.can_forward_read = MayMoveReads();
     response = env_.sender.Route(context, request_, pieces);
-    if (response.txn && response.txn->meta.id == txn().meta.id) {
-      if (!Planted(PlantedBug::kForgetsForwardedWrite)) txn().meta.write_ts.Forward(response.txn->meta.write_ts);
-      AddObserved(txn(), *response.txn);
-      if (response.txn->read_ts > txn().read_ts && MayMoveReads()) MoveTo(response.txn->read_ts);
-    }
+    TakeTxn(response);
     if (!response.error) return OkStatus();
     const Status error = ToStatus(*response.error);
     if (resends >= kResendsMax) return error;
     if (Status s = Recover(context, error); !s.ok()) return s;
   }
+}
+
+// What the answer says of the transaction.
+void TxnCoordinator::TakeTxn(const BatchResponse& response) {
+  if (!response.txn || response.txn->meta.id != txn().meta.id) return;
+  if (!Planted(PlantedBug::kForgetsForwardedWrite)) txn().meta.write_ts.Forward(response.txn->meta.write_ts);
+  AddObserved(txn(), *response.txn);
+  if (response.txn->read_ts > txn().read_ts && MayMoveReads()) MoveTo(response.txn->read_ts);
 }
 
 // OK: send again. Else what to tell the caller.
@@ -334,9 +343,10 @@ Status TxnCoordinator::Failed(const std::vector<Request>& requests, uint32_t fir
   }
   if (condition) NoteReads(requests, {});  // the caller has learnt what is there
   // Parts on other ranges may have been written: they do not count (a batch has all of its effect or none).
-  if (!write_sequences_.empty() && write_sequences_.back() == first_sequence) {
-    write_sequences_.pop_back();
-    txn().ignored.push_back({first_sequence, last_sequence_});
+  const auto written = std::find(write_sequences_.begin(), write_sequences_.end(), first_sequence);
+  if (written != write_sequences_.end()) {
+    write_sequences_.erase(written);
+    txn().ignored.push_back({first_sequence, first_sequence + uint32_t(requests.size()) - 1});
   }
   return error;
 }

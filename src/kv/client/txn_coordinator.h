@@ -14,9 +14,10 @@
 //
 // Uncertainty (T11): the limit is fixed for the transaction. Under READ COMMITTED each statement is a reader of
 // its own which begins when the statement does, so BeginStatement sets a new limit; a restart of the statement
-// keeps it. Not thread-safe (kv::Txn).
+// keeps it. Not thread-safe (kv::Txn), but for RunBeside (txn_beside.cc).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,7 @@ class TxnCoordinator : public Txn {
   ~TxnCoordinator() override;
 
   Status Run(const runtime::Context& context, Batch& batch) override;
+  Status RunBeside(const runtime::Context& context, Batch& batch) override;
   Status RunAndCommit(const runtime::Context& context, Batch& batch) override;
   Status Commit(const runtime::Context& context) override;
   Status Rollback(const runtime::Context& context) override;
@@ -83,17 +85,29 @@ class TxnCoordinator : public Txn {
   void Reset();
   void Rename();
   Status Send(const runtime::Context& context, Batch& batch);
+  Status FinishSend(const runtime::Context& context, Batch& batch, uint32_t first_sequence, Status status, BatchResponse& response);
   void TrackLocks(const Batch& batch);
   void ForgetLocks();
   void NumberRequests();
   bool MayMoveReads() const;
   Status SendAndRecover(const runtime::Context& context, DistSender::Pieces pieces, BatchResponse& response);
+  void TakeTxn(const BatchResponse& response);
   Status Recover(const runtime::Context& context, const Status& error);
   Status Withdraw(const runtime::Context& context, const Status& error) const;
   Status Refresh(const runtime::Context& context, Timestamp to);
   void NoteReads(const std::vector<Request>& requests, const std::vector<Response>& responses);
   Status Failed(const std::vector<Request>& requests, uint32_t first_sequence, Status error);
   void MoveTo(Timestamp ts);
+
+  // txn_beside.cc
+  struct Beside;
+  bool MayGoBeside(const Batch& batch) const;
+  bool IsClearOfOthers(const Batch& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(beside_mutex_);
+  Status BeginBeside(const runtime::Context& context, Batch& batch, Beside& beside);
+  Status EndBeside(Batch& batch, Beside& beside, BatchResponse& response);
+  Status BeginAlone(const runtime::Context& context);
+  void EndAlone();
+  Status Resend(const runtime::Context& context, Batch& batch, uint32_t first_sequence, const Status& error);
 
   // txn_buffer.cc
   enum class Buffered : uint8_t { kDone, kSend };  // whether the batch is answered or still to be sent
@@ -134,6 +148,13 @@ class TxnCoordinator : public Txn {
   std::shared_ptr<Heartbeat> heartbeat_;
   Timestamp deadline_ = Timestamp::Max();
   Timestamp commit_ts_;
+
+  // Who calls RunBeside: those whose batches are on their way, or one that has all of the above to itself.
+  runtime::Mutex beside_mutex_{"txn.beside"};  // guards the above, too, while some are on their way
+  runtime::CondVar beside_changed_;
+  std::map<std::string, std::string, std::less<>> beside_ ABSL_GUARDED_BY(beside_mutex_);  // spans on their way, from start to end
+  size_t want_alone_ ABSL_GUARDED_BY(beside_mutex_) = 0;
+  bool alone_ ABSL_GUARDED_BY(beside_mutex_) = false;
 };
 
 }  // namespace orrery::kv

@@ -118,7 +118,7 @@ class RowsWriter {
     if (!rows.ok()) return Convert(rows.status());
     if (writes_ == RewriteOptions::Writes::kBeside) {
       if (!loader_) {
-        loader_.emplace(context_, kv::Loader::kWritersBeside, [&db = db_](const runtime::Context& c, KvBlock block) {
+        loader_.emplace(context_, kv::Loader::kWriters, [&db = db_](const runtime::Context& c, KvBlock block) {
           return kv::LoadAlone(c, db, "rewrite rows", std::move(block));
         });
       }

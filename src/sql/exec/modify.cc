@@ -289,7 +289,7 @@ Status InsertRows(const runtime::Context& context, kv::Txn& txn, Duration lock_t
   } else {
     for (auto row = rows.Begin(); row.Next();) batch.Insert(row.key(), row.value());
   }
-  return SendInTxn(context, txn, lock_timeout, batch, &table);
+  return SendInTxn(context, txn, lock_timeout, batch, &table, &kv::Txn::RunBeside);
 }
 
 OperatorPtr MakeInsert(const PhysicalInsert& node, OperatorPtr input) {

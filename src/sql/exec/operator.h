@@ -40,8 +40,9 @@ struct ExecState {
 
 // The same for callers without an ExecState.
 Status SendKv(const runtime::Context& context, ExecEnv& env, kv::Batch& batch, const Table* table);
+using RunInTxn = Status (kv::Txn::*)(const runtime::Context& context, kv::Batch& batch);
 Status SendInTxn(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, kv::Batch& batch,
-                 const Table* table);
+                 const Table* table, RunInTxn run = &kv::Txn::Run);
 
 class RowOperator {
  public:

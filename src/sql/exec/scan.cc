@@ -38,9 +38,9 @@ Status SendKv(const runtime::Context& context, ExecEnv& env, kv::Batch& batch, c
 }
 
 Status SendInTxn(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, kv::Batch& batch,
-                 const Table* table) {
-  if (lock_timeout == Duration::zero()) return ToSqlError(txn.Run(context, batch), table);
-  Status status = txn.Run(context.WithTimeout(lock_timeout), batch);
+                 const Table* table, RunInTxn run) {
+  if (lock_timeout == Duration::zero()) return ToSqlError((txn.*run)(context, batch), table);
+  Status status = (txn.*run)(context.WithTimeout(lock_timeout), batch);
   if (status.code() == Code::kDeadlineExceeded && context.Check().ok()) {
     return {Code::kAborted, "55P03", "canceling statement due to lock timeout"};
   }

@@ -208,7 +208,7 @@ StatusOr<bool> Session::ReadCopyRow(const BoundCopy& copy, std::span<Datum> row)
   return true;
 }
 
-// A small load is one block, which needs no tasks. Of one in the transaction only the loader's task uses the
+// A small load is one block, which needs no tasks. Of one in the transaction only the loader's tasks use the
 // transaction, until FinishCopyRows.
 Status Session::WriteCopyRows() {
   const Table& table = CopyTable();
@@ -216,8 +216,7 @@ Status Session::WriteCopyRows() {
   if (!rows.ok()) return InsertError(rows.status(), table, eval_.format);
   if (!copy_in_->pipelined) return InsertError(CopyBlockWriter()(context_, std::move(*rows)), table, eval_.format);
   if (!copy_in_->loader) {
-    const size_t writers = copy_in_->beside ? kv::Loader::kWritersBeside : 1;
-    copy_in_->loader = std::make_unique<kv::Loader>(context_.Detached(), writers, CopyBlockWriter());
+    copy_in_->loader = std::make_unique<kv::Loader>(context_.Detached(), kv::Loader::kWriters, CopyBlockWriter());
   }
   return InsertError(copy_in_->loader->Write(context_, std::move(*rows)), table, eval_.format);
 }

@@ -54,6 +54,28 @@ TEST_F(LoaderTest, TheFirstErrorEndsIt) {
   EXPECT_LT(calls, 1000);
 }
 
+// Found by the blocks of one transaction: that the second fails may be the first one's doing, and what the client hears of must not
+// depend on who was quicker.
+TEST_F(LoaderTest, OfSeveralErrorsTheEarliestBlocksCounts) {
+  runtime::OneShot<int> later_has_failed;
+  Loader loader(context_, 2, [&](const runtime::Context& context, KvBlock rows) {
+    auto row = rows.Begin();
+    row.Next();
+    if (row.key() == "later") {
+      later_has_failed.Set(1);
+      return InvalidArgumentError("later");
+    }
+    EXPECT_TRUE(later_has_failed.Take(context).ok());
+    return InvalidArgumentError("earlier");
+  });
+  Status status = loader.Write(context_, BlockOf("earlier"));
+  if (status.ok()) status = loader.Write(context_, BlockOf("later"));
+  if (status.ok()) status = loader.Finish(context_);
+  EXPECT_EQ(status.message(), "earlier");
+  EXPECT_EQ(loader.Write(context_, BlockOf("more")).message(), "earlier");
+  EXPECT_EQ(loader.Finish(context_).message(), "earlier");
+}
+
 // The caller does not run ahead of the writers by more than what waits, and can be cancelled while it waits for them.
 TEST_F(LoaderTest, ACallerThatWaitsCanBeCancelled) {
   runtime::OneShot<int> never;

@@ -36,6 +36,7 @@ enum class PlantedBug : uint8_t {
   kRollbackKeepsWrites,   // T30: what a savepoint is rolled back over stays
   kCommitsApart,          // I25: parts of a commit over several ranges enter their logs one after the other
   kInsertsUnchecked,      // a block of rows is inserted whether its keys have values or not
+  kMixesBlocks,           // T19: blocks of one transaction are on their way together although they have keys in common
   // The log.
   kSequenceAtProposal,    // T4: a command counts as evaluated under the lease that is current when it is proposed
   kServesPastLease,       // B12, B29: a leader goes on serving for seconds after its quorum's promises have run out

@@ -54,7 +54,7 @@ struct TxnOptions {
   int32_t priority = 0;         // higher wins deadlocks and pushes; 0 is normal
 };
 
-// Not thread-safe: one task at a time. Destroying an open Txn rolls it back in the background.
+// Not thread-safe, but for RunBeside: one task at a time. Destroying an open Txn rolls it back in the background.
 class Txn {
  public:
   virtual ~Txn() = default;
@@ -62,6 +62,9 @@ class Txn {
   // Runs the operations. After an error other than TxnRetryError, ConditionFailedError or LockConflictError
   // the transaction can only be rolled back.
   virtual Status Run(const runtime::Context& context, Batch& batch) = 0;
+  // As Run. Several tasks may call this at once, as long as nobody calls anything else: a load's blocks (InsertMany) of different
+  // keys are on their way side by side then; other batches, and those of the same keys, go one after the other.
+  virtual Status RunBeside(const runtime::Context& context, Batch& batch) = 0;
   // The same and commits with it: one consensus round when all of it is one range's (1PC). On an error the
   // transaction is not committed, unless the code is Ambiguous (T18).
   virtual Status RunAndCommit(const runtime::Context& context, Batch& batch) = 0;

@@ -36,7 +36,7 @@ class LoadedRows {
 // Not thread-safe.
 class Loader {
  public:
-  static constexpr size_t kWritersBeside = 2;  // of a load that is no part of a transaction
+  static constexpr size_t kWriters = 2;  // one is near the log while the other makes the next command
   using WriteBlock = std::function<Status(const runtime::Context& context, KvBlock rows)>;
   // At most `writers` tasks call `write` at once. `context` is that of the whole load; its end fails it.
   Loader(const runtime::Context& context, size_t writers, WriteBlock write);
@@ -45,10 +45,10 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Rows by ascending key, each key once. Waits while enough are on their way. The first error of any block is the
-  // answer from then on.
+  // Rows by ascending key, each key once. Waits while enough are on their way. Once a block has failed the answer is the error of
+  // the earliest that did, and all have ended.
   Status Write(const runtime::Context& context, KvBlock rows);
-  // Waits until everything is written, or the first error. Nothing may be written afterwards.
+  // Waits until everything is written, or has ended after an error. Nothing may be written afterwards.
   Status Finish(const runtime::Context& context);
 
  private:

@@ -68,7 +68,8 @@ Status RunDirect(const runtime::Context& context, const ExecutablePlan& plan, Ex
 // Whether an INSERT of external rows makes its keys and values without a look into the transaction, so that blocks of
 // them may be written meanwhile: no functions, no checks.
 bool MakesRowsAlone(const ExecutablePlan& plan);
-// Writes rows of the table that a run has loaded, by ascending key, in the transaction. `lock_timeout`: as in ExecEnv.
+// Writes rows of the table that a run has loaded, by ascending key, in the transaction. `lock_timeout`: as in ExecEnv. Several
+// tasks may do so at once (kv::Txn::RunBeside).
 Status InsertRows(const runtime::Context& context, kv::Txn& txn, Duration lock_timeout, const Table& table, KvBlock rows);
 // SQL's error for kv's of writing such rows; others unchanged.
 Status InsertError(const Status& status, const Table& table, const FormatContext& format);
