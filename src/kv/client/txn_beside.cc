@@ -16,7 +16,8 @@ using runtime::MutexLock;
 
 struct TxnCoordinator::Beside {
   BatchRequest request;
-  uint32_t first_sequence = 0;  // 0: not sent beside others
+  uint32_t first_sequence = 0;  // 0: to be sent alone
+  bool is_sent() const { return first_sequence != 0; }
 };
 
 bool TxnCoordinator::MayGoBeside(const Batch& batch) const {
@@ -31,13 +32,16 @@ bool TxnCoordinator::IsClearOfOthers(const Batch& batch) const {
   return behind == beside_.begin() || std::prev(behind)->second <= span.start;
 }
 
-// Leaves `beside` as it is if the batch has to go alone.
+// Leaves `beside` as it is if the batch has to go alone: its turn for that is noted, and taken by BeginAlone.
 Status TxnCoordinator::BeginBeside(const runtime::Context& context, Batch& batch, Beside& beside) {
   MutexLock lock(beside_mutex_);
   RETURN_IF_ERROR(WaitUntil(context, beside_mutex_, beside_changed_, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(beside_mutex_) {
-    return !alone_ && want_alone_ == 0 && (!MayGoBeside(batch) || IsClearOfOthers(batch));
+    return !alone_ && wait_to_send_ + wait_to_resend_ == 0 && (!MayGoBeside(batch) || IsClearOfOthers(batch));
   }));
-  if (!MayGoBeside(batch)) return OkStatus();
+  if (!MayGoBeside(batch)) {
+    ++wait_to_send_;
+    return OkStatus();
+  }
   RETURN_IF_ERROR(CheckUsable());
   batch.responses.clear();
   TrackLocks(batch);
@@ -55,26 +59,33 @@ Status TxnCoordinator::BeginBeside(const runtime::Context& context, Batch& batch
   return OkStatus();
 }
 
-// The error of the batch, if it has one, is still to be dealt with.
+// An error of the batch is still to be dealt with: nobody may overtake it, or what comes behind it under later numbers might
+// meet its keys first.
 Status TxnCoordinator::EndBeside(Batch& batch, Beside& beside, BatchResponse& response) {
   MutexLock lock(beside_mutex_);
   beside.request.requests.swap(batch.requests);
   beside_.erase(std::get<InsertManyRequest>(batch.requests[0]).span.start);
   beside_changed_.NotifyAll();
   TakeTxn(response);
-  if (response.error) return ToStatus(*response.error);
+  if (response.error) {
+    ++wait_to_resend_;
+    return ToStatus(*response.error);
+  }
   NoteReads(batch.requests, response.responses);
   batch.responses = std::move(response.responses);
   return OkStatus();
 }
 
-Status TxnCoordinator::BeginAlone(const runtime::Context& context) {
+// A batch that has been sent waits however its context stands: what has become of it must be looked at, by nobody else
+// meanwhile, and the others end as theirs do.
+Status TxnCoordinator::BeginAlone(const runtime::Context& context, const Beside& beside) {
+  const bool sent = beside.is_sent();
   MutexLock lock(beside_mutex_);
-  ++want_alone_;
-  const Status waited =
-      WaitUntil(context, beside_mutex_, beside_changed_,
-                [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(beside_mutex_) { return !alone_ && beside_.empty(); });
-  --want_alone_;
+  const Status waited = WaitUntil(sent ? context.Detached() : context, beside_mutex_, beside_changed_,
+                                  [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(beside_mutex_) {
+                                    return !alone_ && beside_.empty() && (sent || wait_to_resend_ == 0);
+                                  });
+  --(sent ? wait_to_resend_ : wait_to_send_);
   alone_ = alone_ || waited.ok();
   if (!waited.ok()) beside_changed_.NotifyAll();
   return waited;
@@ -106,19 +117,14 @@ Status TxnCoordinator::Resend(const runtime::Context& context, Batch& batch, uin
 Status TxnCoordinator::RunBeside(const runtime::Context& context, Batch& batch) {
   Beside beside;
   RETURN_IF_ERROR(BeginBeside(context, batch, beside));
-  const bool sent = beside.first_sequence != 0;
   Status status;
-  if (sent) {
+  if (beside.is_sent()) {
     BatchResponse response = env_.sender.Route(context, beside.request, DistSender::Pieces::kMany);
     status = EndBeside(batch, beside, response);
     if (status.ok()) return status;
   }
-  if (const Status alone = BeginAlone(context); !alone.ok()) {
-    MutexLock lock(beside_mutex_);
-    if (sent && state_ == State::kOpen) state_ = State::kFailed;  // nobody will look what has become of the batch
-    return alone;
-  }
-  status = sent ? Resend(context, batch, beside.first_sequence, status) : Run(context, batch);
+  RETURN_IF_ERROR(BeginAlone(context, beside));
+  status = beside.is_sent() ? Resend(context, batch, beside.first_sequence, status) : Run(context, batch);
   EndAlone();
   return status;
 }

@@ -105,7 +105,7 @@ class TxnCoordinator : public Txn {
   bool IsClearOfOthers(const Batch& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(beside_mutex_);
   Status BeginBeside(const runtime::Context& context, Batch& batch, Beside& beside);
   Status EndBeside(Batch& batch, Beside& beside, BatchResponse& response);
-  Status BeginAlone(const runtime::Context& context);
+  Status BeginAlone(const runtime::Context& context, const Beside& beside);
   void EndAlone();
   Status Resend(const runtime::Context& context, Batch& batch, uint32_t first_sequence, const Status& error);
 
@@ -153,7 +153,8 @@ class TxnCoordinator : public Txn {
   runtime::Mutex beside_mutex_{"txn.beside"};  // guards the above, too, while some are on their way
   runtime::CondVar beside_changed_;
   std::map<std::string, std::string, std::less<>> beside_ ABSL_GUARDED_BY(beside_mutex_);  // spans on their way, from start to end
-  size_t want_alone_ ABSL_GUARDED_BY(beside_mutex_) = 0;
+  size_t wait_to_send_ ABSL_GUARDED_BY(beside_mutex_) = 0;    // what has to go alone
+  size_t wait_to_resend_ ABSL_GUARDED_BY(beside_mutex_) = 0;  // before those: it has its numbers
   bool alone_ ABSL_GUARDED_BY(beside_mutex_) = false;
 };
 
