@@ -79,6 +79,9 @@ class Run {
     // Every load is a small one here: mostly all are ingested, else only the larger ones, or none.
     constexpr uint64_t kLoadBytesMin[] = {1, 1, 1'000, 2'500, 0};
     cluster.store.load_bytes_min = kLoadBytesMin[Rng(options.seed, "ingest").Below(std::size(kLoadBytesMin))];
+    // Mostly more than ever waits, else little: proposals wait for those before them.
+    constexpr uint64_t kProposedBytesMax[] = {16 << 20, 16 << 20, 20'000, 2'000, 200};
+    cluster.store.proposed_bytes_max = kProposedBytesMax[Rng(options.seed, "proposed").Below(std::size(kProposedBytesMax))];
     // The queue adds one replica a look: in some runs one after the other, in others nearly all at once.
     if (Rng growth(options.seed, "growth pace"); options.grow && growth.Percent(70)) {
       cluster.store.queue_interval = growth.Between(50ms, 600ms);

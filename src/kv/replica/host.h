@@ -25,6 +25,7 @@ struct ReplicaLimits {
   Duration lend_after;
   uint64_t seed = 0;
   uint64_t command_bytes_max = 0;
+  uint64_t proposed_bytes_max = 0;
   uint64_t scan_bytes_max = 0;
   uint64_t load_bytes_min = 0;     // smaller loads are written like everything else; 0: all are
   bool IsLargeLoad(size_t bytes) const { return load_bytes_min > 0 && bytes >= load_bytes_min; }

@@ -1,5 +1,4 @@
-// Replica: one range on one store. It serves batches while it holds the lease, turns writes into commands of
-// its raft group, and applies what the group has decided.
+// Replica: one range on one store. It serves batches while it holds the lease, and applies what its raft group decides.
 //
 // The way of a batch: lease → latches and locks (ConcurrencyManager) → descriptor check (R1) → evaluation →
 //   read:  timestamp cache → latches released → lease checked again (T27) → answer
@@ -11,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,8 +38,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Replica(ReplicaHost& host, RangeId range, ReplicaId id);
   ~Replica() override;
 
-  // Reads the replica's state from the engine and makes its raft node. A replica without a descriptor on disk
-  // is uninitialised: it votes and waits for a RaftSnapshot.
+  // Reads the state from the engine. A replica without a descriptor is uninitialised: it votes and waits for a RaftSnapshot.
   Status Load(raft::StartMode mode, Timestamp read_promise, LoadAs as = LoadAs::kAwake);
 
   BatchResponse Send(const runtime::Context& context, const BatchRequest& batch);
@@ -182,6 +181,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   bool IsOnlyVoter() const;
   bool MayCommitAlone(const raft::Ready& ready) const;
   void ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out);
+  bool WaitingMayGoOn() const;
   bool IsLeased(const Command& command) const;
   Status ProposeOne(Proposal& proposal);
   bool NotePeerSpace(const RaftEnvelope& envelope);
@@ -202,8 +202,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   Status BeginHandOver(ReplicaId target, LeaseMove move, MonoTime now);
   void ContinueHandOver(MonoTime now);
   Status TransferNow(ReplicaId target, MonoTime now);
-  LockTable::Exported ExportLocks(std::string_view start, size_t bytes_max) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  LockTable::Exported ExportLocks(std::string_view start, size_t bytes_max) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   enum class Holder : uint8_t { kThisReplica, kAnother };
   void TakeOver(const Lease& lease, Holder holder);
   void OpenAdmission();
@@ -273,6 +272,7 @@ class Replica final : public DrivenRange, public std::enable_shared_from_this<Re
   AppliedStateRecord state_;
   Lease current_lease_;
   std::shared_ptr<const RangeDescriptor> current_descriptor_;
+  std::deque<std::shared_ptr<Proposal>> waiting_;  // to be proposed
   std::map<raft::EntryId, std::shared_ptr<Proposal>> in_flight_;
   std::vector<std::pair<std::shared_ptr<Proposal>, Status>> completed_;  // told after the effects are written
   std::map<ReplicaId, ReplicaDescriptor> peers_heard_;  // addresses of senders, for the uninitialised

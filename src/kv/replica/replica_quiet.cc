@@ -159,7 +159,7 @@ void Replica::MaybeQuiesce(MonoTime now) {
   const Duration patience = host_.limits().quiesce_after;
   if (patience <= Duration(0) || soft_state_.role != raft::Role::kLeader) return;
   const bool moves = leaving_ || !owns_lease_.load();
-  if (moves || requests_active_.load() > 0 || !in_flight_.empty() || !completed_.empty()) last_work_ = now;
+  if (moves || requests_active_.load() > 0 || !in_flight_.empty() || !waiting_.empty() || !completed_.empty()) last_work_ = now;
   if (now - last_work_ < patience) return;
   if (host_.disk_space() != storage::SpaceLevel::kEnough || !full_peers_.empty()) return;
   std::vector<ReplicaId> absent;

@@ -1,6 +1,7 @@
 // The replica inside a cycle of the driver: messages, proposals and ticks in; entries, messages and commands
 // out; the lease that rests on the group's leadership.
 #include <algorithm>
+#include <iterator>
 
 #include "kv/replica/local_keys.h"
 #include "kv/replica/replica.h"
@@ -47,6 +48,7 @@ Status Replica::Load(raft::StartMode mode, Timestamp read_promise, LoadAs as) {
   config.heartbeat_interval = host_.limits().heartbeat_interval;
   config.lease_duration = host_.limits().lease_duration;
   config.initial_read_promise = read_promise;
+  config.max_uncommitted_bytes = host_.limits().proposed_bytes_max;
   config.start_quiet = was_quiet_ = as == LoadAs::kAsleep && MayStartQuiet();
   if (was_quiet_) {
     config.known_leader = current_lease_.holder.replica;
@@ -279,7 +281,7 @@ bool Replica::Finish(CycleOutput& out) {
   MaybeOpenAdmission(out.now);
   const bool woken = NoteQuiet(out);
   MutexLock lock(inbox_mutex_);
-  return woken || raft_->HasReady() || !inbox_.empty() || leaving_may_go_on || LeaseIsDue(out.now);
+  return woken || raft_->HasReady() || !inbox_.empty() || WaitingMayGoOn() || leaving_may_go_on || LeaseIsDue(out.now);
 }
 
 void Replica::OnStoreFailure(const Status& status, CycleOutput& out) {
@@ -322,8 +324,12 @@ void Replica::Complete(const std::shared_ptr<Proposal>& proposal, Status status,
   completed_.emplace_back(proposal, std::move(status));
 }
 
+// What waits has not entered the log: certainly not executed.
 void Replica::FailInFlight(const std::function<bool(const Proposal&)>& which, const Status& status,
                            CycleOutput& out) {
+  const auto stays = std::stable_partition(waiting_.begin(), waiting_.end(), [&](const auto& proposal) { return !which(*proposal); });
+  for (auto it = stays; it != waiting_.end(); ++it) Complete(*it, NotLeaseholder(), out);
+  waiting_.erase(stays, waiting_.end());
   for (auto it = in_flight_.begin(); it != in_flight_.end();) {
     if (!which(*it->second)) {
       ++it;
@@ -334,17 +340,27 @@ void Replica::FailInFlight(const std::function<bool(const Proposal&)>& which, co
   }
 }
 
+// What is more than raft takes before some of it is committed waits, and all that came behind it: a large command would never
+// have its turn among small ones.
 void Replica::ProposeAll(std::vector<std::shared_ptr<Proposal>> proposals, CycleOutput& out) {
-  for (auto& proposal : proposals) {
+  std::move(proposals.begin(), proposals.end(), std::back_inserter(waiting_));
+  for (; !waiting_.empty(); waiting_.pop_front()) {
+    const std::shared_ptr<Proposal>& proposal = waiting_.front();
     Status status = ProposeOne(*proposal);
+    if (status.code() == Code::kResourceExhausted) return;
     if (status.ok()) {
-      in_flight_.emplace(proposal->entry, std::move(proposal));
+      in_flight_.emplace(proposal->entry, proposal);
       continue;
     }
     // It never entered the log: certainly not executed.
-    if (status.code() != Code::kResourceExhausted && !proposal->command.change_replicas) status = NotLeaseholder();
+    if (!proposal->command.change_replicas) status = NotLeaseholder();
     Complete(proposal, std::move(status), out);
   }
+}
+
+// Of what waits, the first may be proposed now, or refused for good.
+bool Replica::WaitingMayGoOn() const {
+  return !waiting_.empty() && raft_->MayPropose(waiting_.front()->command.effects.size()).code() != Code::kResourceExhausted;
 }
 
 // T4: evaluated under the lease that is current, which rests on the term in which we propose.
@@ -365,6 +381,7 @@ Status Replica::ProposeOne(Proposal& proposal) {
     ASSIGN_OR_RETURN(proposal.entry, raft_->ProposeConfChange(change));
   } else {
     // What followers do nothing with but to write it down, they may hear of later.
+    RETURN_IF_ERROR(raft_->MayPropose(command.effects.size()));  // before it is encoded, as it may be asked many times
     const bool awaited = command.lease || command.split || command.lock_handover;
     std::string payload;
     payload.reserve(command.effects.size() + kOtherFieldsBytes);

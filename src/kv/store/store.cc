@@ -63,6 +63,7 @@ StoreImpl::StoreImpl(const StoreOptions& options, StoreDeps deps) : options_(opt
   limits_.quiesce_after = deps_.liveness ? options.quiesce_after : Duration(0);
   limits_.seed = options.seed;
   limits_.command_bytes_max = options.command_bytes_max;
+  limits_.proposed_bytes_max = options.proposed_bytes_max;
   limits_.scan_bytes_max = options.scan_bytes_max;
   limits_.load_bytes_min = options.load_bytes_min;
   limits_.raft_log_bytes_max = options.raft_log_bytes_max;

@@ -91,6 +91,7 @@ void Cluster::Main(const Context& context, NodeId id) {
   options.raft_log_bytes_max = options_.raft_log_bytes_max;
   options.raft_log_entries_min = options_.raft_log_entries_min;
   options.load_bytes_min = options_.load_bytes_min;
+  options.proposed_bytes_max = options_.proposed_bytes_max;
   options.quiesce_after = options_.quiesce_after;
   const TestLiveness liveness(*this);
   StoreDeps deps{.engine = cached, .clock = clock, .sender = sender, .liveness = &liveness};

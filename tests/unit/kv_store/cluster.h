@@ -53,6 +53,7 @@ struct ClusterOptions {
   uint64_t raft_log_entries_min = 64;
   uint64_t raft_log_bytes_max = 16ull << 20;
   uint64_t load_bytes_min = 1;  // every load is ingested
+  uint64_t proposed_bytes_max = 16ull << 20;
   Duration quiesce_after{0};
   bool nodes_are_blind = false;  // they take each other for alive
   CommandSink* changes = nullptr;

@@ -49,6 +49,7 @@ struct StoreOptions {
   uint64_t raft_log_bytes_max = 16ull << 20;    // beyond it the log is truncated although a voter lags
   uint64_t raft_log_entries_min = 64;           // kept behind the applied index, if followers are caught up
   uint64_t command_bytes_max = 64ull << 20;     // one proposal
+  uint64_t proposed_bytes_max = 16ull << 20;    // of one range, not committed yet: what is more waits
   uint64_t load_bytes_min = 1ull << 20;         // a load's command of this size is ingested (bulk_load.md); 0: never
   uint64_t scan_bytes_max = 16ull << 20;        // one batch's answer when the request sets no limit
   uint64_t snapshot_chunk_bytes = 512ull << 10;
